@@ -1,0 +1,49 @@
+GO ?= go
+STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Enough of each fuzz target to catch a crash early; raise it to hunt.
+FUZZTIME ?= 5s
+
+.PHONY: help build test check unit fuzz bench chaos slow-api conformance awscli quickstart clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+build: ## build the three programs into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+
+test: check unit ## everything a change must pass: format, vet, staticcheck, tests with -race and -shuffle
+
+check: ## format, vet, staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt needed:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+
+unit: ## tests with -race and -shuffle
+	$(GO) test -race -shuffle=on -timeout 10m ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; done
+
+bench: ## the hand-written loop, the direct path and the workflow path, in one run
+	$(GO) test -run '^$$' -bench 'Fleet' -benchtime 5s -benchmem ./internal/app
+
+quickstart: ## the 1,000 calls of examples/quickstart, counted
+	scripts/quickstart.sh
+
+chaos: build ## kill -9 of worker, stepfunctions and producer under 20,000 calls; counts what was lost
+	scripts/chaos.sh
+
+slow-api: build ## 10,000 calls at once against an API that answers after 20 s
+	scripts/slow-api.sh
+
+awscli: build ## the AWS CLI against our Step Functions server (needs aws on PATH)
+	scripts/awscli.sh
+
+conformance: build ## AWS's recorded answers, run against our server (CONFORMANCE=directory of the runner)
+	python3 .ci/conformance.py --runner "$(CONFORMANCE)" --score .ci/conformance.score
+
+clean: ## remove build output and the data directory
+	rm -rf bin .callfleet results.jsonl
