@@ -34,10 +34,10 @@ quickstart: ## the 1,000 calls of examples/quickstart, counted
 	scripts/quickstart.sh
 
 chaos: build ## kill -9 of worker, stepfunctions and producer under 20,000 calls; counts what was lost
-	scripts/chaos.sh
+	$(GO) run ./scripts/chaos
 
 slow-api: build ## 10,000 calls at once against an API that answers after 20 s
-	scripts/slow-api.sh
+	$(GO) run ./scripts/slowapi
 
 awscli: build ## the AWS CLI against our Step Functions server (needs aws on PATH)
 	scripts/awscli.sh
