@@ -1,0 +1,153 @@
+package httpcall
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"callfleet/internal/call"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// plan is one call under way; owned by the goroutine of Do.
+type plan struct {
+	request  *http.Request // the pattern of each attempt
+	body     []byte
+	traced   bool   // the template sends a trace of its own
+	target   string // the URL as causes and spans show it
+	timeout  time.Duration
+	policy   policy
+	backoff  *backoff.ExponentialBackOff // made for the first retry
+	started  time.Time
+	attempts int
+}
+
+// reply is an answer read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// errAttempt is the cause of an attempt's own timeout.
+var errAttempt = errors.New("timeout of one attempt")
+
+// plan checks what the template made, so that a mistake in it is found before
+// anything is sent and is not tried again.
+func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
+	u, err := url.Parse(r.URL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, unusable(r, "the URL is no absolute http or https URL")
+	}
+	header := make(http.Header, len(r.Header)+3)
+	for _, h := range r.Header {
+		if !httpguts.ValidHeaderFieldName(h.Name) || !httpguts.ValidHeaderFieldValue(h.Value) {
+			return nil, unusable(r, "header "+oneLine(h.Name, 64)+" is not valid")
+		}
+		header.Add(h.Name, h.Value)
+	}
+	if !httpguts.ValidHeaderFieldName(r.Method) { // both are tokens
+		return nil, unusable(r, "the method is not valid")
+	}
+	if key != "" && header.Get("Idempotency-Key") == "" && httpguts.ValidHeaderFieldValue(key) {
+		header.Set("Idempotency-Key", key)
+	}
+	if _, ok := header["User-Agent"]; !ok {
+		header.Set("User-Agent", c.opts.UserAgent)
+	}
+	p := &plan{
+		request: &http.Request{
+			Method: strings.ToUpper(r.Method), URL: u, Host: u.Host, Header: header,
+			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		},
+		body:    r.Body,
+		traced:  header.Get("Traceparent") != "",
+		target:  bareURL(u),
+		timeout: r.Timeout,
+		policy:  c.opts.policy(r.Retry),
+		started: time.Now(),
+	}
+	if host := header.Get("Host"); host != "" { // net/http ignores the header
+		p.request.Host = host
+		header.Del("Host")
+	}
+	if p.timeout <= 0 {
+		p.timeout = c.opts.Timeout
+	}
+	if len(r.Body) > 0 {
+		p.request.ContentLength = int64(len(r.Body))
+		p.request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+	}
+	return p, nil
+}
+
+// attempt sends the request once, follows redirects, and reads the answer.
+func (c *Client) attempt(ctx context.Context, p *plan) (reply, *fault) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errAttempt)
+	defer cancel()
+	began := time.Now()
+	ctx, span := c.observe.start(ctx, p)
+	rep, err := c.send(ctx, p)
+	var flt *fault
+	if err != nil {
+		flt = faultOf(ctx, err, p.timeout)
+	}
+	c.observe.end(ctx, span, p, outcome{status: rep.status, fault: flt, took: time.Since(began)})
+	return rep, flt
+}
+
+func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
+	req := p.request.WithContext(ctx)
+	if p.attempts > 1 {
+		// The transport may still be writing the headers of an attempt that
+		// was given up.
+		req.Header = req.Header.Clone()
+	}
+	if !p.traced {
+		inject(ctx, req.Header)
+	}
+	if p.body != nil {
+		req.Body, _ = req.GetBody() // a reader over bytes cannot fail
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		if res != nil { // a redirect that is not followed comes with its answer
+			res.Body.Close()
+		}
+		return reply{}, err
+	}
+	defer res.Body.Close() // what is left of a body that is too large closes the connection
+	rep := reply{status: res.StatusCode, header: res.Header}
+	rep.body, err = readBody(res, c.opts.MaxBody)
+	return rep, err
+}
+
+func (p *plan) result(rep reply) call.Result {
+	body, encoding := classify(rep.header.Get("Content-Type"), rep.body)
+	return call.Result{
+		StatusCode:   rep.status,
+		Headers:      flatten(rep.header),
+		Body:         body,
+		BodyEncoding: encoding,
+		Attempts:     p.attempts,
+		DurationMS:   time.Since(p.started).Milliseconds(),
+	}
+}
+
+// bareURL is u without query, fragment and userinfo, where secrets live.
+func bareURL(u *url.URL) string {
+	var b strings.Builder
+	b.WriteString(u.Scheme)
+	b.WriteString("://")
+	b.WriteString(u.Host)
+	b.WriteString(u.EscapedPath())
+	return b.String()
+}

@@ -1,0 +1,135 @@
+// Package httpcall makes one rendered HTTP request come to an answer or to a
+// named failure: connections kept alive, timeouts for each phase, retries with
+// full jitter inside the budget of the task, Retry-After honoured in full,
+// answers bounded in size.
+package httpcall
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"callfleet/internal/call"
+)
+
+// Options are the settings of a Client. The zero value is a client with the
+// defaults named here.
+type Options struct {
+	// Slots is the number of calls that run at once: as many idle connections
+	// are kept for each host. Default 256.
+	Slots int
+	// Timeout bounds one attempt, from dial to the last byte of the body, when
+	// the request has no timeout of its own. Default 30 s.
+	Timeout time.Duration
+	// DialTimeout, TLSTimeout and HeaderTimeout bound the phases of an attempt.
+	// Defaults 10 s, 10 s, and none but Timeout.
+	DialTimeout, TLSTimeout, HeaderTimeout time.Duration
+	// MaxAttempts counts all attempts of a request that names no policy of its
+	// own: 1 is no retry. Default 4.
+	MaxAttempts int
+	// BaseDelay and MaxDelay bound the pause after the first attempt and after
+	// any: the pause is random between zero and the bound, which doubles.
+	// Defaults 500 ms and 30 s.
+	BaseDelay, MaxDelay time.Duration
+	// MaxBody is the largest body of an answer, in bytes after decompression.
+	// Default 200 KiB.
+	MaxBody int
+	// MaxRedirects is how many redirects one attempt follows. Default 10.
+	MaxRedirects int
+	// HTTP2 offers h2 to https servers. Many calls then share one connection,
+	// and its failure is the failure of them all.
+	HTTP2 bool
+	// TLS is the client's configuration; nil is Go's own.
+	TLS *tls.Config
+	// Egress is asked for each address before it is dialled, after DNS and on
+	// every redirect; an error denies it. Nil allows every address.
+	Egress func(netip.AddrPort) error
+	// UserAgent is sent when the template names none. Default "callfleet".
+	UserAgent string
+	// TracerProvider and MeterProvider default to the global ones.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+}
+
+// Client makes calls. Its methods are safe for concurrent use.
+type Client struct {
+	opts    Options
+	http    *http.Client
+	observe *observer
+}
+
+// New returns a client; it opens no connection.
+func New(o Options) (*Client, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	obs, err := newObserver(o)
+	if err != nil {
+		return nil, fmt.Errorf("make http client: %w", err)
+	}
+	return &Client{
+		opts:    o,
+		observe: obs,
+		http: &http.Client{
+			Transport:     newTransport(o),
+			CheckRedirect: redirectPolicy(o.MaxRedirects),
+		},
+	}, nil
+}
+
+// Close drops the idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Do sends the request until it has an answer that is final, and returns the
+// answer whatever its status. 429, 500, 502, 503, 504 and transport errors are
+// tried again as often as the policy and the deadline of ctx, the budget of
+// the task, allow; an answer after which no attempt is left is the result.
+//
+// The error is a *call.Failure, or the cause of ctx when ctx was cancelled
+// before its deadline. idempotencyKey is sent on every attempt unless the
+// template sets that header itself.
+func (c *Client) Do(ctx context.Context, r call.Rendered, idempotencyKey string) (call.Result, error) {
+	p, err := c.plan(r, idempotencyKey)
+	if err != nil {
+		return call.Result{}, err
+	}
+	for {
+		p.attempts++
+		rep, flt := c.attempt(ctx, p)
+		if flt == nil && !retriable(rep.status) {
+			return p.result(rep), nil
+		}
+		if err := interrupted(ctx); err != nil {
+			return call.Result{}, err
+		}
+		wait, more := p.next(rep, flt)
+		switch {
+		case !more && flt == nil:
+			return p.result(rep), nil
+		case !more:
+			return call.Result{}, p.failure(flt)
+		case !wait.fits(ctx):
+			return p.outOfTime(wait, rep, flt)
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return call.Result{}, err
+		}
+	}
+}
+
+// interrupted is the cause of a ctx that somebody cancelled; a deadline that
+// passed is no interruption.
+func interrupted(ctx context.Context) error {
+	if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	return context.Cause(ctx)
+}
