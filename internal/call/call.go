@@ -7,6 +7,7 @@ package call
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"time"
 )
 
@@ -47,6 +48,9 @@ func (t TaskToken) String() string {
 
 // GoString hides the token from %#v.
 func (t TaskToken) GoString() string { return t.String() }
+
+// LogValue hides the token from structured logs, which encode by JSON.
+func (t TaskToken) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // Task is one call handed to a worker. Token is empty in direct mode: the
 // worker then publishes the Outcome to the results queue itself.
