@@ -30,41 +30,79 @@ func newMetricExporter(ctx context.Context, s signal) (sdkmetric.Exporter, error
 	return otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(s.endpoint.String()))
 }
 
-// reportingSpanExporter takes failures to the reporter instead of the global
-// error handler, which prints each of them.
-type reportingSpanExporter struct {
+// spanExporter takes failures to the reporter instead of the global error
+// handler, which prints each of them, and ends with abort.
+type spanExporter struct {
 	sdktrace.SpanExporter
 	reporter *failureReporter
+	abort    <-chan struct{}
 }
 
-func (e reportingSpanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+func (e spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	ctx, cancel := cancelOn(ctx, e.abort)
+	defer cancel()
 	if err := e.SpanExporter.ExportSpans(ctx, spans); err != nil {
 		e.reporter.report("traces", err)
+		return nil
 	}
+	e.reporter.exported.Add(float64(len(spans)))
 	return nil
 }
 
-// reportingMetricExporter does the same for metrics.
-type reportingMetricExporter struct {
-	sdkmetric.Exporter
-	reporter *failureReporter
+// countingProcessor counts the spans that are to be exported, those among them
+// that the full queue behind it drops.
+type countingProcessor struct {
+	sdktrace.SpanProcessor
+	ended prometheus.Counter
 }
 
-func (e reportingMetricExporter) Export(ctx context.Context, m *metricdata.ResourceMetrics) error {
+func (p countingProcessor) OnEnd(s sdktrace.ReadOnlySpan) {
+	if s.SpanContext().IsSampled() {
+		p.ended.Inc()
+	}
+	p.SpanProcessor.OnEnd(s)
+}
+
+// metricExporter does for metrics what spanExporter does for spans.
+type metricExporter struct {
+	sdkmetric.Exporter
+	reporter *failureReporter
+	abort    <-chan struct{}
+}
+
+func (e metricExporter) Export(ctx context.Context, m *metricdata.ResourceMetrics) error {
+	ctx, cancel := cancelOn(ctx, e.abort)
+	defer cancel()
 	if err := e.Exporter.Export(ctx, m); err != nil {
 		e.reporter.report("metrics", err)
 	}
 	return nil
 }
 
+// cancelOn returns ctx, which also ends when abort is closed: an exporter that
+// retries must not outlive Shutdown.
+func cancelOn(ctx context.Context, abort <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-abort:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // reportEvery is the shortest time between two warnings about one signal.
 const reportEvery = time.Minute
 
-// failureReporter counts failed exports and logs the first of each minute: an
-// unreachable collector must be seen without filling the log.
+// failureReporter counts what is exported and what is not, and logs the first
+// failure of each minute: an unreachable collector must be seen without
+// filling the log.
 type failureReporter struct {
-	logger   *slog.Logger
-	failures *prometheus.CounterVec
+	logger          *slog.Logger
+	failures        *prometheus.CounterVec
+	ended, exported prometheus.Counter
 
 	mu   sync.Mutex
 	last map[string]report // by signal; guarded by mu
@@ -84,7 +122,12 @@ func newFailureReporter(logger *slog.Logger, registry prometheus.Registerer) *fa
 		}, []string{"signal"}),
 		last: make(map[string]report),
 	}
-	registry.MustRegister(r.failures)
+	spans := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "callfleet_telemetry_spans_total",
+		Help: "Sampled spans, ended and exported; a difference that stays is dropped spans.",
+	}, []string{"state"})
+	r.ended, r.exported = spans.WithLabelValues("ended"), spans.WithLabelValues("exported")
+	registry.MustRegister(r.failures, spans)
 	return r
 }
 

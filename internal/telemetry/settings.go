@@ -25,6 +25,7 @@ const (
 type settings struct {
 	traces, metrics signal
 	sampler         sdktrace.Sampler
+	batch           []sdktrace.BatchSpanProcessorOption
 	service         string // "" when OTEL_SERVICE_NAME is not set
 	attributes      []attribute.KeyValue
 }
@@ -66,6 +67,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 	s.traces = e.signal("TRACES", "/v1/traces", "otlp", "none")
 	s.metrics = e.signal("METRICS", "/v1/metrics", "otlp", "none", "prometheus")
 	s.sampler = e.sampler()
+	s.batch = e.batch()
 	s.service = e.value("OTEL_SERVICE_NAME")
 	s.attributes = e.attributes("OTEL_RESOURCE_ATTRIBUTES")
 	e.checkPropagators()
@@ -170,6 +172,22 @@ func (e *env) sampler() sdktrace.Sampler {
 	}
 	e.bad(name, "want always_on, always_off, traceidratio or one of them after parentbased_")
 	return sdktrace.NeverSample()
+}
+
+// The span queue holds the burst of a small batch of calls, a dozen spans each;
+// the SDK's 2,048 would drop most of it. It is about 30 MB when full.
+const (
+	spanQueue = 16384
+	spanBatch = 2048
+)
+
+// batch sizes the span queue, unless the variables for that do.
+func (e *env) batch() []sdktrace.BatchSpanProcessorOption {
+	var opts []sdktrace.BatchSpanProcessorOption
+	if name, _ := e.first("OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"); name == "" {
+		opts = append(opts, sdktrace.WithMaxQueueSize(spanQueue), sdktrace.WithMaxExportBatchSize(spanBatch))
+	}
+	return opts
 }
 
 // attributes parses key=value pairs separated by commas, values

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -49,6 +50,8 @@ type Telemetry struct {
 	registry *prometheus.Registry
 	reporter *failureReporter
 	traces   *sdktrace.TracerProvider // nil when tracing is off
+	aborted  chan struct{}            // closed when Shutdown returns
+	abort    func()                   // closes aborted, once
 }
 
 // Start is New with the process's environment, made the global providers of
@@ -83,7 +86,8 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
-	t := &Telemetry{registry: prometheus.NewRegistry(), tracers: noop.NewTracerProvider()}
+	t := &Telemetry{registry: prometheus.NewRegistry(), tracers: noop.NewTracerProvider(), aborted: make(chan struct{})}
+	t.abort = sync.OnceFunc(func() { close(t.aborted) })
 	t.reporter = newFailureReporter(o.Logger, t.registry)
 	if err := t.startMetrics(ctx, s, res); err != nil {
 		return nil, fmt.Errorf("start telemetry: %w", err)
@@ -104,8 +108,9 @@ func (t *Telemetry) startTraces(ctx context.Context, s settings, res *resource.R
 	if err != nil {
 		return fmt.Errorf("make trace exporter for %s: %w", s.traces.endpoint.Redacted(), err)
 	}
+	batcher := sdktrace.NewBatchSpanProcessor(spanExporter{exporter, t.reporter, t.aborted}, s.batch...)
 	t.traces = sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(reportingSpanExporter{exporter, t.reporter}),
+		sdktrace.WithSpanProcessor(countingProcessor{batcher, t.reporter.ended}),
 		sdktrace.WithSampler(s.sampler),
 		sdktrace.WithResource(res),
 		sdktrace.WithIDGenerator(idGenerator{}),
@@ -132,7 +137,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, s settings, res *resource.
 			return fmt.Errorf("make metric exporter for %s: %w", s.metrics.endpoint.Redacted(), err)
 		}
 		opts = append(opts, sdkmetric.WithReader(
-			sdkmetric.NewPeriodicReader(reportingMetricExporter{exporter, t.reporter})))
+			sdkmetric.NewPeriodicReader(metricExporter{exporter, t.reporter, t.aborted})))
 	}
 	t.meters = sdkmetric.NewMeterProvider(opts...)
 	return nil
@@ -176,10 +181,12 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 // Shutdown sends what is still held and stops. It returns when that is done or
 // ctx ends, whichever is first.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
+	defer t.abort()
 	var errs []error
 	if t.traces != nil {
 		errs = append(errs, wrap("flush traces", t.traces.Shutdown(ctx)))
 	}
+	// A second Shutdown is harmless, which the SDK says of traces only.
 	if err := t.meters.Shutdown(ctx); !errors.Is(err, sdkmetric.ErrReaderShutdown) {
 		errs = append(errs, wrap("flush metrics", err))
 	}
