@@ -12,8 +12,9 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"callfleet/internal/telemetry"
 )
 
 // scope names the instrumentation.
@@ -141,8 +142,12 @@ func port(u *url.URL) int {
 
 // inject sends the trace along.
 func inject(ctx context.Context, h http.Header) {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
+	parent, state := telemetry.Inject(ctx)
+	if parent == "" {
 		return
 	}
-	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(h))
+	h.Set("Traceparent", parent)
+	if state != "" {
+		h.Set("Tracestate", state)
+	}
 }

@@ -1,0 +1,129 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"callfleet/internal/call"
+	"callfleet/internal/queue"
+	"callfleet/internal/stepfn"
+	"callfleet/internal/telemetry"
+)
+
+const (
+	tryTimeout = 20 * time.Second // of one start, the SDK's own retries included
+	firstPause = 200 * time.Millisecond
+	lastPause  = 10 * time.Second
+)
+
+// handle brings one request to its execution, or to the dead-letter queue.
+func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
+	req, reason := decode(d.Body)
+	if reason != "" {
+		s.reject(ctx, d, reason)
+		return
+	}
+	if req.Trace != nil {
+		ctx = telemetry.Extract(ctx, req.Trace.Parent, req.Trace.State)
+	}
+	ctx, span := s.tracer.Start(ctx, "start", trace.WithSpanKind(trace.SpanKindConsumer))
+	defer span.End()
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.String("messaging.operation.name", "start"),
+			attribute.String("messaging.operation.type", "process"),
+			attribute.String("messaging.destination.name", "requests"),
+			attribute.String("messaging.message.id", d.ID),
+			attribute.String("callfleet.request.id", req.ID),
+		)
+	}
+	err := s.start(ctx, d, req.ID)
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	}
+	switch {
+	case err == nil:
+		s.stats.started.Add(1)
+		s.settle(ctx, d, d.Ack)
+	case errors.Is(err, stepfn.ErrNameTaken), errors.Is(err, stepfn.ErrInvalid):
+		s.reject(ctx, d, err.Error())
+	case errors.Is(err, queue.ErrLeaseLost): // another has it
+	default:
+		s.settle(ctx, d, func(ctx context.Context) error { return d.Retry(ctx, 0) })
+	}
+}
+
+// decode returns why the body is no request that can be started.
+func decode(body []byte) (req call.Request, reason string) {
+	req, err := call.DecodeRequest(body)
+	if err == nil {
+		err = call.ValidateID(req.ID)
+		if err != nil {
+			return req, "decode request: id: " + err.Error()
+		}
+	}
+	if err != nil {
+		return req, err.Error()
+	}
+	return req, ""
+}
+
+// start tries until the execution exists. The message is kept meanwhile: to
+// hand it back and receive it again would use up its deliveries and send good
+// requests to the dead-letter queue when the API is away for long. As all
+// slots come to wait like this, no more requests are taken in. The error is
+// permanent, or ctx's own.
+func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error {
+	extended := time.Now()
+	for bound := firstPause; ; bound = min(2*bound, lastPause) {
+		if err := s.pace.wait(ctx); err != nil {
+			return err
+		}
+		once, cancel := context.WithTimeout(ctx, tryTimeout)
+		err := s.executions.Start(once, id, d.Body)
+		cancel()
+		switch {
+		case err == nil, errors.Is(err, stepfn.ErrNameTaken), errors.Is(err, stepfn.ErrInvalid):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, stepfn.ErrThrottled):
+			s.stats.throttled.Add(1)
+			s.pace.slow(time.Now())
+		default:
+			s.stats.errors.Add(1)
+			if bound == firstPause { // once per request and outage
+				s.log.WarnContext(ctx, "starting an execution again after an error", "request", id, "error", err)
+			}
+		}
+		sleep(ctx, bound/2+rand.N(bound/2))
+		if time.Since(extended) > s.requests.Lease()/3 {
+			if err := d.Extend(ctx); errors.Is(err, queue.ErrLeaseLost) {
+				return err
+			}
+			extended = time.Now()
+		}
+	}
+}
+
+func (s *Starter) reject(ctx context.Context, d *queue.Delivery, reason string) {
+	s.stats.rejected.Add(1)
+	s.log.WarnContext(ctx, "moving a message to the dead-letter queue", "message", d.ID, "reason", reason)
+	s.settle(ctx, d, func(ctx context.Context) error { return d.Reject(ctx, reason) })
+}
+
+// settle ends the delivery. When that cannot be recorded the message comes
+// again, which starts nothing twice.
+func (s *Starter) settle(ctx context.Context, d *queue.Delivery, how func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := how(ctx); err != nil && !errors.Is(err, queue.ErrLeaseLost) {
+		s.log.WarnContext(ctx, "leaving a message to come again when its lease ends", "message", d.ID, "error", err)
+	}
+}

@@ -1,0 +1,195 @@
+// Package starter turns requests into executions: it takes them off the
+// requests queue, starts one execution each, named after the request, and acks
+// them. It is paced, and it holds requests back while tasks pile up, for on the
+// requests queue no clock of an execution runs yet.
+package starter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
+
+	"callfleet/internal/queue"
+)
+
+// Executions starts executions. Start returns nil when the execution exists
+// with the same input, and otherwise errors of package stepfn: ErrNameTaken
+// and ErrInvalid condemn the request, ErrThrottled asks to slow down, any other
+// is worth another try. Safe for concurrent use.
+type Executions interface {
+	Start(ctx context.Context, name string, input []byte) error
+}
+
+// Options are the settings of a Starter. The zero value of a field is the
+// default named with it.
+type Options struct {
+	// Rate is the most starts per second; 0 is no limit.
+	Rate float64
+	// Concurrency is the number of starts at once. Default 64.
+	Concurrency int
+	// Tasks is the queue whose depth holds the starts back; nil: nothing does.
+	Tasks queue.Depth
+	// MaxBacklog is the depth of Tasks above which no execution is started.
+	// Default 2,000.
+	MaxBacklog int
+	// DrainTimeout is how long starts under way may go on after Run was told to
+	// stop. Default 5 s.
+	DrainTimeout time.Duration
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+	// TracerProvider and MeterProvider default to the global ones.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+}
+
+func (o Options) withDefaults() Options {
+	o.Concurrency = cmp.Or(o.Concurrency, 64)
+	o.MaxBacklog = cmp.Or(o.MaxBacklog, 2000)
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.TracerProvider == nil {
+		o.TracerProvider = otel.GetTracerProvider()
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = otel.GetMeterProvider()
+	}
+	return o
+}
+
+// scope names the instrumentation.
+const scope = "callfleet/internal/starter"
+
+// Starter starts an execution for each request.
+type Starter struct {
+	requests   queue.Consumer
+	executions Executions
+	opts       Options
+	log        *slog.Logger
+	tracer     trace.Tracer
+	stats      *stats
+
+	gate  *gate
+	pace  *pace
+	slots chan struct{} // one token per free start
+	busy  sync.WaitGroup
+}
+
+// New returns a starter that takes nothing before Run.
+func New(requests queue.Consumer, e Executions, o Options) (*Starter, error) {
+	if requests == nil || e == nil {
+		return nil, errors.New("make starter: a queue and executions are needed")
+	}
+	if o.Rate < 0 || o.Concurrency < 0 || o.MaxBacklog < 0 || o.DrainTimeout < 0 {
+		return nil, errors.New("make starter: options must not be negative")
+	}
+	o = o.withDefaults()
+	s := &Starter{
+		requests: requests, executions: e, opts: o, log: o.Logger,
+		tracer: o.TracerProvider.Tracer(scope),
+		gate:   newGate(o.Tasks, o.MaxBacklog, o.Logger),
+		pace:   newPace(rate.Limit(o.Rate), time.Now()),
+		slots:  make(chan struct{}, o.Concurrency),
+	}
+	for range o.Concurrency {
+		s.slots <- struct{}{}
+	}
+	var err error
+	if s.stats, err = newStats(o.MeterProvider); err != nil {
+		return nil, fmt.Errorf("make starter: %w", err)
+	}
+	return s, nil
+}
+
+// Run starts executions until ctx ends, lets the starts under way finish, and
+// returns nil. It returns an error when the queue is closed under it. Run may
+// be called once.
+func (s *Starter) Run(ctx context.Context) error {
+	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelWork()
+	err := s.takeIn(ctx, work)
+	limit := time.AfterFunc(s.opts.DrainTimeout, cancelWork)
+	s.busy.Wait()
+	limit.Stop()
+	return err
+}
+
+// takeIn receives no more than can be started soon: what is free, what the
+// gate lets through, and what the pace allows within a second.
+func (s *Starter) takeIn(ctx, work context.Context) error {
+	for ctx.Err() == nil {
+		open, err := s.gate.wait(ctx)
+		if err != nil {
+			return nil
+		}
+		free := s.acquire(ctx, min(open, s.pace.batch()))
+		if free == 0 {
+			return nil
+		}
+		deliveries, err := s.requests.Receive(ctx, free)
+		switch {
+		case err == nil, ctx.Err() != nil:
+		case errors.Is(err, queue.ErrClosed), errors.Is(err, queue.ErrNotFound):
+			return fmt.Errorf("receive requests: %w", err)
+		default:
+			s.log.WarnContext(ctx, "receiving requests again after an error", "error", err, "pause", receivePause)
+			sleep(ctx, receivePause)
+		}
+		s.gate.pass(len(deliveries))
+		for range free - len(deliveries) {
+			s.slots <- struct{}{}
+		}
+		for _, d := range deliveries {
+			s.busy.Go(func() {
+				s.handle(work, d)
+				s.slots <- struct{}{}
+			})
+		}
+	}
+	return nil
+}
+
+// acquire waits for one free slot and takes up to most. It returns 0 when ctx
+// ends.
+func (s *Starter) acquire(ctx context.Context, most int) int {
+	select {
+	case <-s.slots:
+	case <-ctx.Done():
+		return 0
+	}
+	n := 1
+	for n < most {
+		select {
+		case <-s.slots:
+			n++
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+const receivePause = time.Second
+
+// sleep returns early when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Stats returns what the starter has done so far.
+func (s *Starter) Stats() Stats { return s.stats.snapshot() }

@@ -1,0 +1,95 @@
+package stepfn
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"callfleet/internal/telemetry"
+)
+
+func newHTTPClient(o Options) *http.Client {
+	d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:           d.DialContext,
+			TLSHandshakeTimeout:   10 * time.Second,
+			ResponseHeaderTimeout: o.Timeout,
+			MaxIdleConnsPerHost:   o.Connections,
+			IdleConnTimeout:       60 * time.Second,
+			DisableCompression:    true, // answers of the hot calls are a few bytes
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// sdkOptions are built by hand instead of from the shared configuration: each
+// call copies them and assembles its middleware anew, so what is not needed is
+// left out.
+func sdkOptions(o Options, hc *http.Client, retryable func([]retry.IsErrorRetryable) []retry.IsErrorRetryable) sfn.Options {
+	opts := sfn.Options{
+		Region:      cmp.Or(o.Config.Region, "us-east-1"),
+		Credentials: o.Config.Credentials,
+		HTTPClient:  hc,
+		Logger:      logging.Nop{},
+		Retryer: retry.NewStandard(func(s *retry.StandardOptions) {
+			s.MaxAttempts = o.MaxAttempts
+			s.MaxBackoff = 2 * time.Second
+			s.Retryables = retryable(s.Retryables)
+			// The attempts of each call are few; a budget shared by all calls
+			// would fail those that have nothing to do with the trouble.
+			s.RateLimiter = ratelimit.None
+		}),
+		APIOptions: []func(*middleware.Stack) error{addTrace},
+	}
+	if o.Endpoint != "" {
+		opts.BaseEndpoint = aws.String(o.Endpoint)
+		if opts.Credentials == nil {
+			opts.Credentials = aws.AnonymousCredentials{}
+		}
+	}
+	return opts
+}
+
+// retryAll is the SDK's own choice: throttling, server errors, lost
+// connections.
+func retryAll(r []retry.IsErrorRetryable) []retry.IsErrorRetryable { return r }
+
+// retryUnthrottled retries the same, throttling excepted.
+func retryUnthrottled(r []retry.IsErrorRetryable) []retry.IsErrorRetryable {
+	throttles := retry.IsErrorThrottles(retry.DefaultThrottles)
+	unless := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+		if throttles.IsErrorThrottle(err) == aws.TrueTernary {
+			return aws.FalseTernary
+		}
+		return aws.UnknownTernary
+	})
+	return append([]retry.IsErrorRetryable{unless}, r...)
+}
+
+// addTrace sends the W3C trace context, so that the server's spans join ours.
+func addTrace(s *middleware.Stack) error {
+	return s.Build.Add(middleware.BuildMiddlewareFunc("CallfleetTrace", injectTrace), middleware.After)
+}
+
+func injectTrace(ctx context.Context, in middleware.BuildInput, next middleware.BuildHandler) (middleware.BuildOutput, middleware.Metadata, error) {
+	if parent, state := telemetry.Inject(ctx); parent != "" {
+		if req, ok := in.Request.(*smithyhttp.Request); ok {
+			req.Header.Set("Traceparent", parent)
+			if state != "" {
+				req.Header.Set("Tracestate", state)
+			}
+		}
+	}
+	return next.HandleBuild(ctx, in)
+}

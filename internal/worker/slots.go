@@ -1,0 +1,90 @@
+package worker
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// slots counts the calls that may still begin. A free slot costs nothing.
+type slots struct {
+	total int
+	freed chan struct{} // holds one signal
+
+	mu   sync.Mutex
+	free int // guarded by mu
+}
+
+func newSlots(n int) *slots {
+	return &slots{total: n, free: n, freed: make(chan struct{}, 1)}
+}
+
+// wait blocks until a slot is free and returns how many are. Only one
+// goroutine may wait and take.
+func (s *slots) wait(ctx context.Context) (int, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		s.mu.Lock()
+		free := s.free
+		s.mu.Unlock()
+		if free > 0 {
+			return free, nil
+		}
+		select {
+		case <-s.freed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *slots) take(n int) {
+	s.mu.Lock()
+	s.free -= n
+	s.mu.Unlock()
+}
+
+func (s *slots) release() {
+	s.mu.Lock()
+	s.free++
+	s.mu.Unlock()
+	select {
+	case s.freed <- struct{}{}:
+	default:
+	}
+}
+
+func (s *slots) inUse() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total - s.free
+}
+
+// pauses are the growing waits between tries of one operation.
+type pauses struct{ bound time.Duration }
+
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+func newPauses() *pauses { return &pauses{bound: firstPause} }
+
+// next is random between half the bound and the bound, which doubles.
+func (p *pauses) next() time.Duration {
+	d := p.bound/2 + rand.N(p.bound/2)
+	p.bound = min(2*p.bound, lastPause)
+	return d
+}
+
+// sleep returns early when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

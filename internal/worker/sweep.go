@@ -1,0 +1,191 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"callfleet/internal/call"
+	"callfleet/internal/queue"
+)
+
+// registry holds the jobs under way, for the sweepers.
+type registry struct {
+	mu   sync.Mutex
+	jobs []*job // guarded by mu; a job knows its place
+}
+
+// renewal is one clock of a job.
+type renewal struct {
+	at   time.Time // when it is due; zero is never
+	busy bool      // a send is under way
+}
+
+func (r *registry) add(j *job, lease time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	j.slot = len(r.jobs)
+	j.leaseEnd = j.received.Add(lease)
+	j.lease.at = j.received.Add(spread(lease / 3))
+	r.jobs = append(r.jobs, j)
+}
+
+// watch starts the heartbeats of a job that has a token.
+func (r *registry) watch(j *job, first time.Time) {
+	if j.task.Token == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	j.token = j.task.Token
+	j.beat.at = first
+}
+
+func (r *registry) remove(j *job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.jobs) - 1
+	r.jobs[j.slot] = r.jobs[last]
+	r.jobs[j.slot].slot = j.slot
+	r.jobs[last] = nil
+	r.jobs = r.jobs[:last]
+	j.slot = -1
+}
+
+// sweeper keeps one clock of all jobs: one goroutine looks for the jobs that
+// are due and a few send for them, however many jobs there are. Leases and
+// heartbeats have a sweeper each, so that a slow Step Functions API costs no
+// lease.
+type sweeper struct {
+	jobs  *registry
+	every time.Duration
+	clock func(*job) *renewal
+	// send renews the clock of one job, or cancels it. It returns how long the
+	// renewal is good for; 0 asks for another try soon.
+	send func(context.Context, *job) time.Duration
+}
+
+// senders bounds the renewals of one sweeper that are under way at once.
+const senders = 64
+
+func (s sweeper) run(ctx context.Context) {
+	ticks := time.NewTicker(min(max(s.every/8, 5*time.Millisecond), time.Second))
+	defer ticks.Stop()
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	free := make(chan struct{}, senders)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+		for _, j := range s.due(time.Now()) {
+			free <- struct{}{}
+			sending.Go(func() {
+				s.renew(ctx, j)
+				<-free
+			})
+		}
+	}
+}
+
+// due returns the jobs whose clock has run out, marked busy.
+func (s sweeper) due(now time.Time) []*job {
+	s.jobs.mu.Lock()
+	defer s.jobs.mu.Unlock()
+	var due []*job
+	for _, j := range s.jobs.jobs {
+		if c := s.clock(j); !c.busy && !c.at.IsZero() && !c.at.After(now) {
+			c.busy = true
+			due = append(due, j)
+		}
+	}
+	return due
+}
+
+func (s sweeper) renew(ctx context.Context, j *job) {
+	if !s.jobs.holds(j) { // it ended while others were renewed
+		return
+	}
+	once, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	began := time.Now()
+	next := began.Add(spread(s.send(once, j)))
+	if !next.After(began) {
+		next = time.Now().Add(s.every / 8)
+	}
+	s.jobs.mu.Lock()
+	defer s.jobs.mu.Unlock()
+	c := s.clock(j)
+	c.at, c.busy = next, false
+}
+
+func (r *registry) holds(j *job) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return j.slot >= 0
+}
+
+// leases is the sweeper that extends them.
+func (w *Worker) leases() sweeper {
+	lease := w.deps.Tasks.Lease()
+	return sweeper{jobs: w.jobs, every: lease / 3, clock: func(j *job) *renewal { return &j.lease },
+		send: func(ctx context.Context, j *job) time.Duration {
+			began := time.Now()
+			err := j.delivery.Extend(ctx)
+			w.jobs.mu.Lock()
+			if err == nil {
+				j.leaseEnd = began.Add(lease)
+			}
+			lost := errors.Is(err, queue.ErrLeaseLost) || time.Now().After(j.leaseEnd)
+			w.jobs.mu.Unlock()
+			switch {
+			case lost:
+				j.cancel(queue.ErrLeaseLost)
+			case err != nil:
+				w.log.DebugContext(ctx, "extending a lease again", "message", j.delivery.ID, "error", err)
+				return 0
+			}
+			return lease / 3
+		}}
+}
+
+// heartbeats is the sweeper of the tasks that last.
+func (w *Worker) heartbeats() sweeper {
+	every := w.opts.HeartbeatEvery
+	return sweeper{jobs: w.jobs, every: every, clock: func(j *job) *renewal { return &j.beat },
+		send: func(ctx context.Context, j *job) time.Duration {
+			err := w.deps.Reporter.Heartbeat(ctx, j.token)
+			w.stats.heartbeats.Add(1)
+			switch {
+			case errors.Is(err, call.ErrTaskGone):
+				j.cancel(call.ErrTaskGone)
+			case err != nil:
+				w.log.DebugContext(ctx, "sending a heartbeat again", "request", j.task.ID, "error", err)
+				return 0
+			}
+			return every
+		}}
+}
+
+// firstBeat is one interval after the task was sent, for its clock began then;
+// one that waited for long is due at once.
+func (w *Worker) firstBeat(j *job) time.Time {
+	from := j.received
+	if sent := j.delivery.Sent; !sent.IsZero() && sent.Before(from) && j.delivery.Attempt == 1 {
+		from = sent
+	}
+	return from.Add(spread(w.opts.HeartbeatEvery))
+}
+
+// spread shortens d by up to a fifth, so that jobs that came together are not
+// due together for ever.
+func spread(d time.Duration) time.Duration {
+	if d <= 5 {
+		return d
+	}
+	return d - rand.N(d/5)
+}

@@ -1,0 +1,212 @@
+// Package worker is the fleet member that makes the calls: it takes tasks off
+// the queue, renders them, calls the API, reports what came of it and settles
+// the message, in that order, so that a crash anywhere loses nothing.
+package worker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"callfleet/internal/call"
+	"callfleet/internal/queue"
+)
+
+// Renderer makes an HTTP request of a template and its params. The error is a
+// *call.Failure. Safe for concurrent use.
+type Renderer interface {
+	Render(ctx context.Context, item, params json.RawMessage) (call.Rendered, error)
+}
+
+// Caller makes one HTTP request come to an answer within the deadline of ctx.
+// The error is a *call.Failure, or the cause of ctx when it was cancelled.
+// Safe for concurrent use.
+type Caller interface {
+	Do(ctx context.Context, r call.Rendered, idempotencyKey string) (call.Result, error)
+}
+
+// Reporter settles task tokens. call.ErrTaskGone says that nobody waits for
+// the token any more; any other error is worth another try. Safe for
+// concurrent use.
+type Reporter interface {
+	Succeed(ctx context.Context, token call.TaskToken, output []byte) error
+	Fail(ctx context.Context, token call.TaskToken, f *call.Failure) error
+	Heartbeat(ctx context.Context, token call.TaskToken) error
+}
+
+// Deps are what a worker works with.
+type Deps struct {
+	Tasks    queue.Consumer
+	Results  queue.Publisher // takes the outcomes of tasks without a token; nil: such tasks are rejected
+	Renderer Renderer
+	Caller   Caller
+	Reporter Reporter // nil: tasks with a token are rejected
+}
+
+// Options are the settings of a Worker. The zero value of a field is the
+// default named with it.
+type Options struct {
+	// Slots is the number of calls at once. Default 64.
+	Slots int
+	// DrainTimeout is how long running calls may go on after Run was told to
+	// stop. Default 20 s.
+	DrainTimeout time.Duration
+	// HeartbeatEvery is the time between heartbeats of a task that lasts
+	// longer. Default 20 s.
+	HeartbeatEvery time.Duration
+	// Budget bounds a task that names no timeout, from the moment it was sent.
+	// Default 15 min.
+	Budget time.Duration
+	// MaxOutput is the largest output of a task, in bytes. Default 250 KiB,
+	// what Step Functions takes with room for the state around it.
+	MaxOutput int
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+	// TracerProvider and MeterProvider default to the global ones.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+}
+
+func (o Options) withDefaults() Options {
+	o.Slots = cmp.Or(o.Slots, 64)
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, 20*time.Second)
+	o.HeartbeatEvery = cmp.Or(o.HeartbeatEvery, 20*time.Second)
+	o.Budget = cmp.Or(o.Budget, 15*time.Minute)
+	o.MaxOutput = cmp.Or(o.MaxOutput, 250<<10)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.TracerProvider == nil {
+		o.TracerProvider = otel.GetTracerProvider()
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = otel.GetMeterProvider()
+	}
+	return o
+}
+
+// scope names the instrumentation.
+const scope = "callfleet/internal/worker"
+
+// maxReceive bounds one receipt, so that a large fleet member leaves something
+// to the others when a backlog is short.
+const maxReceive = 512
+
+// Causes of a cancelled call, besides queue.ErrLeaseLost and call.ErrTaskGone.
+var errDrained = errors.New("the worker is shutting down")
+
+// Worker takes and makes calls.
+type Worker struct {
+	deps   Deps
+	opts   Options
+	log    *slog.Logger
+	tracer trace.Tracer
+	stats  *stats
+
+	slots   *slots
+	jobs    *registry
+	running sync.WaitGroup // the goroutines of deliveries
+}
+
+// New returns a worker that takes nothing before Run.
+func New(d Deps, o Options) (*Worker, error) {
+	if d.Tasks == nil || d.Renderer == nil || d.Caller == nil || (d.Reporter == nil && d.Results == nil) {
+		return nil, errors.New("make worker: Tasks, Renderer, Caller and one of Reporter and Results are needed")
+	}
+	if o.Slots < 0 || o.DrainTimeout < 0 || o.HeartbeatEvery < 0 || o.Budget < 0 || o.MaxOutput < 0 {
+		return nil, errors.New("make worker: options must not be negative")
+	}
+	if d.Tasks.Lease() <= 0 {
+		return nil, errors.New("make worker: the tasks queue has no lease")
+	}
+	o = o.withDefaults()
+	w := &Worker{
+		deps: d, opts: o, log: o.Logger,
+		tracer: o.TracerProvider.Tracer(scope),
+		slots:  newSlots(o.Slots),
+		jobs:   &registry{},
+	}
+	var err error
+	if w.stats, err = newStats(o.MeterProvider, w.slots); err != nil {
+		return nil, fmt.Errorf("make worker: %w", err)
+	}
+	return w, nil
+}
+
+// Run takes tasks until ctx ends, then lets running calls go on for
+// DrainTimeout, hands the rest back, and returns nil. It returns an error when
+// the queue is closed under it. Run may be called once.
+func (w *Worker) Run(ctx context.Context) error {
+	// Two contexts: ctx ends the intake, work ends the calls.
+	work, cancelWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancelWork(nil)
+	sweeping, endSweeps := context.WithCancel(context.WithoutCancel(ctx))
+	var sweepers sync.WaitGroup
+	for _, s := range []sweeper{w.leases(), w.heartbeats()} {
+		sweepers.Go(func() { s.run(sweeping) })
+	}
+	err := w.takeIn(ctx, work)
+	w.drain(cancelWork)
+	endSweeps()
+	sweepers.Wait()
+	return errors.Join(err, w.stats.close())
+}
+
+// takeIn receives as many tasks as there are free slots, never more.
+func (w *Worker) takeIn(ctx, work context.Context) error {
+	trouble := newPauses()
+	for {
+		free, err := w.slots.wait(ctx)
+		if err != nil {
+			return nil
+		}
+		deliveries, err := w.deps.Tasks.Receive(ctx, min(free, maxReceive))
+		switch {
+		case err == nil:
+			trouble = newPauses()
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, queue.ErrClosed), errors.Is(err, queue.ErrNotFound):
+			return fmt.Errorf("receive tasks: %w", err)
+		default:
+			pause := trouble.next()
+			w.log.WarnContext(ctx, "receiving tasks again after an error", "error", err, "pause", pause)
+			sleep(ctx, pause)
+		}
+		w.slots.take(len(deliveries))
+		for _, d := range deliveries {
+			w.running.Add(1)
+			go w.handle(work, d)
+		}
+	}
+}
+
+// drain waits for the running calls and cancels those that take too long.
+func (w *Worker) drain(cancelWork context.CancelCauseFunc) {
+	done := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(done)
+	}()
+	limit := time.NewTimer(w.opts.DrainTimeout)
+	defer limit.Stop()
+	select {
+	case <-done:
+		return
+	case <-limit.C:
+	}
+	cancelWork(errDrained)
+	<-done
+}
+
+// Stats returns what the worker has done so far.
+func (w *Worker) Stats() Stats { return w.stats.snapshot() }
