@@ -14,6 +14,20 @@ type Program struct {
 	Timeout time.Duration
 }
 
+// Walk calls visit for every state, those of branches and item processors
+// included.
+func (p *Program) Walk(visit func(*State)) { p.Machine.walk(visit) }
+
+func (m *Machine) walk(visit func(*State)) {
+	for _, name := range m.Order {
+		s := m.States[name]
+		visit(s)
+		for _, b := range s.Branches {
+			b.walk(visit)
+		}
+	}
+}
+
 // Machine is a set of states: a program's, a branch's or an item processor's.
 type Machine struct {
 	StartAt string
@@ -42,6 +56,8 @@ const (
 type State struct {
 	Name string
 	Kind Kind
+	// Path is where the definition has it, as findings name it.
+	Path string
 	// Next is the following state, "" if the state ends its machine.
 	Next string
 
@@ -101,6 +117,9 @@ type Amount struct {
 	// Set tells a written 0 from nothing.
 	Set bool
 }
+
+// Given reports whether there is a number or a path.
+func (a Amount) Given() bool { return a.Set || a.Path != nil }
 
 // Text is a string, written in the definition or evaluated at run time.
 type Text struct {

@@ -1,5 +1,7 @@
 package asl
 
+import "strings"
+
 // Integration is how a Task state's resource is called.
 type Integration uint8
 
@@ -43,5 +45,56 @@ type Resource struct {
 	Shown, ShownType string
 }
 
+// HasToken reports whether tasks of the resource have a task token.
+func (r Resource) HasToken() bool {
+	return r.Pattern == WaitForTaskToken || r.Integration == Activity
+}
+
 // ParseResource takes a resource apart; ok is false if it is none.
-func ParseResource(arn string) (r Resource, ok bool) { return Resource{ARN: arn}, false }
+func ParseResource(arn string) (r Resource, ok bool) {
+	r = Resource{ARN: arn, Shown: arn}
+	// arn:partition:service:region:account:rest
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[5] == "" {
+		return r, false
+	}
+	switch {
+	case parts[2] == "lambda" && strings.HasPrefix(parts[5], "function:"):
+		r.Integration = LambdaARN
+		return r, len(parts[5]) > len("function:")
+	case parts[2] == "states" && strings.HasPrefix(parts[5], "activity:"):
+		r.Integration = Activity
+		return r, len(parts[5]) > len("activity:")
+	case parts[2] == "states" && parts[3] == "" && parts[4] == "":
+		return parseIntegration(r, parts[5])
+	}
+	return r, false
+}
+
+func parseIntegration(r Resource, rest string) (Resource, bool) {
+	r.Integration = Service
+	if after, found := strings.CutPrefix(rest, "aws-sdk:"); found {
+		r.Integration, rest = SDK, after
+	}
+	service, operation, ok := strings.Cut(rest, ":")
+	if !ok || service == "" || operation == "" {
+		return r, false
+	}
+	r.Service, r.Shown, r.ShownType = service, operation, service
+	if r.Integration == SDK {
+		r.ShownType = "aws-sdk:" + service
+	}
+	operation, suffix, dotted := strings.Cut(operation, ".")
+	r.Operation = operation
+	switch suffix {
+	case "waitForTaskToken":
+		r.Pattern = WaitForTaskToken
+	case "sync":
+		r.Pattern = Sync
+	case "sync:2":
+		r.Pattern = Sync2
+	default:
+		return r, !dotted && operation != ""
+	}
+	return r, operation != ""
+}

@@ -84,3 +84,95 @@ const (
 
 // Public reports whether AWS's history shows events of this type.
 func (t Type) Public() bool { return t >= ExecutionStarted && t <= lastPublic }
+
+// names are the types as AWS spells them.
+var names = [...]string{
+	ExecutionStarted:             "ExecutionStarted",
+	ExecutionSucceeded:           "ExecutionSucceeded",
+	ExecutionFailed:              "ExecutionFailed",
+	ExecutionAborted:             "ExecutionAborted",
+	ExecutionTimedOut:            "ExecutionTimedOut",
+	PassStateEntered:             "PassStateEntered",
+	PassStateExited:              "PassStateExited",
+	ChoiceStateEntered:           "ChoiceStateEntered",
+	ChoiceStateExited:            "ChoiceStateExited",
+	WaitStateEntered:             "WaitStateEntered",
+	WaitStateExited:              "WaitStateExited",
+	SucceedStateEntered:          "SucceedStateEntered",
+	SucceedStateExited:           "SucceedStateExited",
+	FailStateEntered:             "FailStateEntered",
+	TaskStateEntered:             "TaskStateEntered",
+	TaskStateExited:              "TaskStateExited",
+	TaskStateAborted:             "TaskStateAborted",
+	ParallelStateEntered:         "ParallelStateEntered",
+	ParallelStateExited:          "ParallelStateExited",
+	ParallelStateStarted:         "ParallelStateStarted",
+	ParallelStateSucceeded:       "ParallelStateSucceeded",
+	ParallelStateFailed:          "ParallelStateFailed",
+	ParallelStateAborted:         "ParallelStateAborted",
+	MapStateEntered:              "MapStateEntered",
+	MapStateExited:               "MapStateExited",
+	MapStateStarted:              "MapStateStarted",
+	MapStateSucceeded:            "MapStateSucceeded",
+	MapStateFailed:               "MapStateFailed",
+	MapStateAborted:              "MapStateAborted",
+	MapIterationStarted:          "MapIterationStarted",
+	MapIterationSucceeded:        "MapIterationSucceeded",
+	MapIterationFailed:           "MapIterationFailed",
+	MapIterationAborted:          "MapIterationAborted",
+	WaitStateAborted:             "WaitStateAborted",
+	TaskScheduled:                "TaskScheduled",
+	TaskStarted:                  "TaskStarted",
+	TaskStartFailed:              "TaskStartFailed",
+	TaskSubmitted:                "TaskSubmitted",
+	TaskSubmitFailed:             "TaskSubmitFailed",
+	TaskSucceeded:                "TaskSucceeded",
+	TaskFailed:                   "TaskFailed",
+	TaskTimedOut:                 "TaskTimedOut",
+	LambdaFunctionScheduled:      "LambdaFunctionScheduled",
+	LambdaFunctionScheduleFailed: "LambdaFunctionScheduleFailed",
+	LambdaFunctionStarted:        "LambdaFunctionStarted",
+	LambdaFunctionStartFailed:    "LambdaFunctionStartFailed",
+	LambdaFunctionSucceeded:      "LambdaFunctionSucceeded",
+	LambdaFunctionFailed:         "LambdaFunctionFailed",
+	LambdaFunctionTimedOut:       "LambdaFunctionTimedOut",
+	ActivityScheduled:            "ActivityScheduled",
+	ActivityScheduleFailed:       "ActivityScheduleFailed",
+	ActivityStarted:              "ActivityStarted",
+	ActivitySucceeded:            "ActivitySucceeded",
+	ActivityFailed:               "ActivityFailed",
+	ActivityTimedOut:             "ActivityTimedOut",
+	WaitScheduled:                "WaitScheduled",
+	RetryScheduled:               "RetryScheduled",
+	HeartbeatReceived:            "HeartbeatReceived",
+	BranchFinished:               "BranchFinished",
+	AttemptFailed:                "AttemptFailed",
+}
+
+// String is the type as AWS spells it.
+func (t Type) String() string {
+	if int(t) < len(names) {
+		return names[t]
+	}
+	return ""
+}
+
+// Entered reports whether a state was entered.
+func (t Type) Entered() bool {
+	switch t {
+	case PassStateEntered, ChoiceStateEntered, WaitStateEntered, SucceedStateEntered,
+		FailStateEntered, TaskStateEntered, ParallelStateEntered, MapStateEntered:
+		return true
+	}
+	return false
+}
+
+// Exited reports whether a state was exited.
+func (t Type) Exited() bool {
+	switch t {
+	case PassStateExited, ChoiceStateExited, WaitStateExited, SucceedStateExited,
+		TaskStateExited, ParallelStateExited, MapStateExited:
+		return true
+	}
+	return false
+}

@@ -8,6 +8,15 @@ import (
 	"callfleet/internal/localsfn/history"
 )
 
+const (
+	// maxEvents is AWS's quota of events in one execution.
+	maxEvents = 25000
+	// maxDecisionEvents and maxDecisionBytes end a decision that would not fit
+	// into one record of the log.
+	maxDecisionEvents = 1000
+	maxDecisionBytes  = 512 << 10
+)
+
 // Env is what a decision may take from the world.
 type Env struct {
 	Now  time.Time
@@ -72,5 +81,188 @@ func (Continue) input()      {}
 // nothing due, anything after the end) makes no events. more means it stopped
 // at a cap on a decision's size: persist, then Decide again with Continue.
 func Decide(p *asl.Program, x *Execution, in Input, env Env) (events []history.Event, more bool) {
-	return nil, false
+	d := decision{program: p, x: x, env: env, now: env.Now.UnixMilli()}
+	if start, ok := in.(Start); ok {
+		if x.status == "" {
+			d.start(start)
+			more = d.run()
+		}
+		return d.events, more
+	}
+	if x.status != Running {
+		return nil, false
+	}
+	d.handle(in)
+	more = d.run()
+	return d.events, more
 }
+
+// decision is one call of Decide.
+type decision struct {
+	program *asl.Program
+	x       *Execution
+	env     Env
+	now     int64
+	events  []history.Event
+	// bytes estimates the size of the events' data.
+	bytes int
+	// work is a stack of frames that may be able to run.
+	work []*frame
+	// context caches the part of the context object that an execution's
+	// states share.
+	context []expr.Member
+}
+
+// emit numbers an event of a frame, folds it and keeps it. Prev defaults to
+// the frame's latest event.
+func (d *decision) emit(f *frame, e history.Event) int64 {
+	e.At = d.now
+	if f != nil {
+		e.Frame = f.number
+		if e.Prev == 0 {
+			e.Prev = f.last
+		}
+	}
+	if e.Type.Public() {
+		e.ID = d.x.lastID + 1
+	}
+	if d.events == nil {
+		d.events = make([]history.Event, 0, 24)
+	}
+	d.events = append(d.events, e)
+	d.bytes += e.Data.Size()
+	d.x.apply(&d.events[len(d.events)-1])
+	return e.ID
+}
+
+func (d *decision) start(in Start) {
+	start := in.Start
+	e := history.Event{Type: history.ExecutionStarted, Data: in.Input, Start: &start, Next: d.program.StartAt}
+	if d.program.Timeout > 0 {
+		e.Deadline = d.env.Now.Add(d.program.Timeout).UnixMilli()
+	}
+	d.emit(nil, e)
+	d.push(d.x.root)
+}
+
+func (d *decision) handle(in Input) {
+	switch in := in.(type) {
+	case TaskStarted:
+		d.taskStarted(in)
+	case TaskSubmitted:
+		if f := d.x.open[in.Task]; f != nil && !f.task.submitted {
+			d.emit(f, d.taskEvent(f, history.Event{Type: history.TaskSubmitted, Data: in.Output}))
+		}
+	case TaskSucceeded:
+		if f := d.x.open[in.Task]; f != nil {
+			d.taskSucceeded(f, in.Output)
+		}
+	case TaskFailed:
+		if f := d.x.open[in.Task]; f != nil {
+			d.taskFailed(f, failure{name: in.Error, cause: in.Cause})
+		}
+	case Heartbeat:
+		if f := d.x.open[in.Task]; f != nil && f.task.HeartbeatSeconds > 0 {
+			d.emit(f, history.Event{Type: history.HeartbeatReceived})
+		}
+	case Tick:
+		d.tick()
+	case Stop:
+		// AWS's ExecutionAborted follows no event.
+		d.emit(nil, history.Event{Type: history.ExecutionAborted, Error: in.Error, Cause: in.Cause})
+	case Continue:
+		d.x.root.each(func(f *frame) { d.push(f) })
+	}
+}
+
+// tick makes happen what is due.
+func (d *decision) tick() {
+	if d.x.deadline != 0 && d.x.deadline <= d.now {
+		d.emit(nil, history.Event{Type: history.ExecutionTimedOut})
+		return
+	}
+	var due []*frame
+	d.x.root.each(func(f *frame) {
+		if f.due(d.now) {
+			due = append(due, f)
+		}
+	})
+	for _, f := range due {
+		switch {
+		case f.removed || d.x.Done():
+		case f.phase == phaseTask:
+			d.taskTimedOut(f)
+		default:
+			f.deadline = 0 // the frame's next event says so too
+			d.push(f)
+		}
+	}
+}
+
+// due reports whether a deadline of the frame has passed.
+func (f *frame) due(now int64) bool {
+	switch f.phase {
+	case phaseWaiting, phaseRetrying:
+		return f.deadline <= now
+	case phaseTask:
+		t := f.task
+		return t.timeout != 0 && t.timeout <= now || t.heartbeat != 0 && t.heartbeat <= now
+	}
+	return false
+}
+
+func (d *decision) push(f *frame) { d.work = append(d.work, f) }
+
+// run steps through the frames until none can go on; more means a cap was
+// reached first.
+func (d *decision) run() (more bool) {
+	for len(d.work) > 0 && d.x.status == Running {
+		if len(d.events) >= maxDecisionEvents || d.bytes >= maxDecisionBytes {
+			return true
+		}
+		f := d.work[len(d.work)-1]
+		if f.removed || !d.step(f) {
+			if n := len(d.work); d.work[n-1] == f {
+				d.work = d.work[:n-1]
+			}
+		}
+	}
+	return false
+}
+
+// step takes a frame one step on. It returns false if the frame waits for
+// something: another frame or the outside.
+func (d *decision) step(f *frame) bool {
+	if d.x.lastID >= maxEvents-1 {
+		d.failExecution(f, failure{
+			name:  text("States.Runtime"),
+			cause: text("The execution reached the maximum number of history events (25000)."),
+		})
+		return false
+	}
+	switch f.phase {
+	case phaseNext:
+		d.enter(f)
+	case phaseEntered:
+		d.execute(f)
+	case phaseWaiting:
+		if f.deadline > d.now {
+			return false
+		}
+		d.finishWait(f)
+	case phaseRetrying:
+		if f.deadline > d.now {
+			return false
+		}
+		d.execute(f)
+	case phaseGroup:
+		return d.stepGroup(f)
+	case phaseEnded:
+		d.endFrame(f)
+	default:
+		return false
+	}
+	return true
+}
+
+func text(s string) *string { return &s }

@@ -2,17 +2,17 @@
 // that happened, it decides which events follow. It has no clock, no
 // randomness and does no I/O; time and random bits come in with Env.
 //
-//	        input (started, task answered, deadline passed, stop …)
-//	          │
-//	          ▼
-//	 ┌──► Decide ──► events ──► Execution.Apply (the fold: the only place state changes)
-//	 │               │
-//	 │               ▼
-//	 │           persist (the caller appends them to the log)
-//	 │               │
-//	 │               ▼
-//	 │           act: CommandsSince, NextDeadline
-//	 └───────────────┘
+//	       input (started, task answered, deadline passed, stop …)
+//	         │
+//	         ▼
+//	┌──► Decide ──► events ──► Execution.Apply (the fold: the only place state changes)
+//	│               │
+//	│               ▼
+//	│           persist (the caller appends them to the log)
+//	│               │
+//	│               ▼
+//	│           act: CommandsSince, NextDeadline
+//	└───────────────┘
 //
 // Decide folds the events it makes into the execution it was given, so after
 // Decide the execution is already in the new state: if persisting fails, throw

@@ -1,0 +1,136 @@
+package asl
+
+import (
+	"fmt"
+	"strings"
+
+	"callfleet/internal/localsfn/expr"
+)
+
+func (p *parser) choice(o *object, s *State) {
+	p.required(o, "Choices")
+	rules := o.list("Choices")
+	if len(rules) == 0 && o.v.Get("Choices").Kind() == expr.KindArray {
+		o.fail("Choices", "Value cannot be empty")
+	}
+	for i, v := range rules {
+		r, ok := p.object(v, fmt.Sprintf("%s/Choices[%d]", o.path, i))
+		if !ok {
+			continue
+		}
+		p.required(r, "Next")
+		s.Rules = append(s.Rules, Rule{
+			Next:      r.text("Next"),
+			Assign:    p.assign(r),
+			Condition: p.condition(r),
+		})
+		r.text("Comment")
+		r.finish()
+	}
+	s.Default = o.text("Default")
+	if o.has("Default") && s.Default == "" && o.v.Get("Default").Kind() == expr.KindString {
+		o.fail("Default", "Value cannot be empty")
+	}
+}
+
+// condition reads what a rule, or an operand of And, Or and Not, compares. It
+// returns nil if that is broken, which the parser has then reported.
+func (p *parser) condition(o *object) Condition {
+	var operators []string
+	for _, m := range o.v.Members() {
+		if isOperator(m.Key) || isCombinator(m.Key) {
+			operators = append(operators, m.Key)
+		}
+	}
+	if len(operators) != 1 {
+		if len(operators) == 0 {
+			p.report(CodeSchema, o.path, "A choice rule needs a comparison operator, or one of [And, Or, Not]")
+		} else {
+			p.report(CodeSchema, o.path, "Only one of these fields is allowed: ["+strings.Join(operators, ", ")+"]")
+		}
+		for _, name := range append(operators, "Variable") {
+			o.value(name)
+		}
+		return nil
+	}
+	switch operator := operators[0]; operator {
+	case "And", "Or":
+		return p.combination(o, operator)
+	case "Not":
+		inner, ok := p.object(o.value("Not"), o.at("Not"))
+		if !ok {
+			return nil
+		}
+		return negation{p.nested(inner)}
+	default:
+		return p.comparison(o, operator)
+	}
+}
+
+// nested reads a condition below a rule.
+func (p *parser) nested(o *object) Condition {
+	c := p.condition(o)
+	o.text("Comment")
+	o.finish()
+	return c
+}
+
+func (p *parser) combination(o *object, operator string) Condition {
+	operands := o.list(operator)
+	if len(operands) == 0 && o.v.Get(operator).Kind() == expr.KindArray {
+		o.fail(operator, "Value cannot be empty")
+	}
+	c := combination{any: operator == "Or"}
+	for i, v := range operands {
+		if inner, ok := p.object(v, fmt.Sprintf("%s[%d]", o.at(operator), i)); ok {
+			c.conditions = append(c.conditions, p.nested(inner))
+		}
+	}
+	return c
+}
+
+func (p *parser) comparison(o *object, operator string) Condition {
+	p.required(o, "Variable")
+	c := comparison{variable: o.jsonPath("Variable")}
+	if test, ok := typeTests[operator]; ok {
+		c.test, c.want, c.presence = test, o.flag(operator), operator == "IsPresent"
+		return c
+	}
+	name, fromPath := strings.CutSuffix(operator, "Path")
+	c.family, c.accept = split(name)
+	if fromPath {
+		c.operandPath = o.jsonPath(operator)
+		return c
+	}
+	c.operand = o.value(operator)
+	if !c.family.accepts(c.operand) {
+		o.fail(operator, c.family.expectation())
+	}
+	return c
+}
+
+func isCombinator(name string) bool { return name == "And" || name == "Or" || name == "Not" }
+
+func isOperator(name string) bool {
+	if _, ok := typeTests[name]; ok || name == "StringMatches" {
+		return true
+	}
+	f, relation := split(strings.TrimSuffix(name, "Path"))
+	return f != 0 && relation != 0 && f != matches
+}
+
+// split takes "NumericLessThan" apart; the zeros say it is no operator.
+func split(name string) (family, relation) {
+	if name == "StringMatches" {
+		return matches, equal
+	}
+	for _, f := range []family{stringly, numeric, boolean, timestamp} {
+		if rest, ok := strings.CutPrefix(name, f.prefix()); ok {
+			if f == boolean && rest != "Equals" {
+				return 0, 0
+			}
+			return f, relations[rest]
+		}
+	}
+	return 0, 0
+}

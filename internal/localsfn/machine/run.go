@@ -1,0 +1,249 @@
+package machine
+
+import (
+	"callfleet/internal/localsfn/asl"
+	"callfleet/internal/localsfn/expr"
+	"callfleet/internal/localsfn/history"
+)
+
+// entered and exited are the events that frame a state, by its kind.
+var (
+	entered = [...]history.Type{
+		asl.Pass: history.PassStateEntered, asl.Task: history.TaskStateEntered, asl.Choice: history.ChoiceStateEntered,
+		asl.Wait: history.WaitStateEntered, asl.Succeed: history.SucceedStateEntered, asl.Fail: history.FailStateEntered,
+		asl.Parallel: history.ParallelStateEntered, asl.Map: history.MapStateEntered,
+	}
+	exited = [...]history.Type{
+		asl.Pass: history.PassStateExited, asl.Task: history.TaskStateExited, asl.Choice: history.ChoiceStateExited,
+		asl.Wait: history.WaitStateExited, asl.Succeed: history.SucceedStateExited,
+		asl.Parallel: history.ParallelStateExited, asl.Map: history.MapStateExited,
+	}
+)
+
+// maxData is AWS's quota of bytes for an input or output.
+const maxData = 256 << 10
+
+// machine is the set of states that a frame runs.
+func (d *decision) machine(f *frame) *asl.Machine {
+	if f.machine != nil {
+		return f.machine
+	}
+	switch {
+	case f.parent == nil:
+		f.machine = d.program.Machine
+	case f.parent.group.isMap:
+		f.machine = d.state(f.parent).Branches[0]
+	default:
+		f.machine = d.state(f.parent).Branches[f.index]
+	}
+	return f.machine
+}
+
+// state is the definition of the frame's current state.
+func (d *decision) state(f *frame) *asl.State {
+	if f.def == nil || f.def.Name != f.state {
+		f.def = d.machine(f).States[f.state]
+	}
+	return f.def
+}
+
+func (d *decision) enter(f *frame) {
+	name := f.state
+	if name == "" {
+		name = d.machine(f).StartAt
+	}
+	s := d.machine(f).States[name]
+	f.def = s
+	d.emit(f, history.Event{Type: entered[s.Kind], Name: s.Name, Data: f.input})
+}
+
+// execute runs the state that was entered, or runs it again.
+func (d *decision) execute(f *frame) {
+	s := d.state(f)
+	scope := d.scope(f, f.input)
+	if s.Kind == asl.Fail {
+		d.executeFail(f, s, scope)
+		return
+	}
+	input, err := filter(s.Input, scope)
+	if err != nil {
+		d.fail(f, d.runtimeError(f, err))
+		return
+	}
+	switch s.Kind {
+	case asl.Pass:
+		d.executePass(f, s, input)
+	case asl.Succeed:
+		d.leave(f, s, input)
+	case asl.Choice:
+		d.executeChoice(f, s, input)
+	case asl.Wait:
+		d.executeWait(f, s, input)
+	case asl.Task:
+		d.executeTask(f, s, input)
+	case asl.Parallel:
+		d.executeParallel(f, s, input)
+	case asl.Map:
+		d.executeMap(f, s, input)
+	}
+}
+
+// filter applies InputPath or OutputPath to the scope's input.
+func filter(p asl.Filter, scope *expr.Scope) (expr.Value, error) {
+	switch {
+	case p.Discard:
+		return expr.Object(), nil
+	case p.Path == nil:
+		return scope.Input, nil
+	}
+	v, err := p.Path.Eval(scope)
+	if err != nil {
+		return v, err
+	}
+	return v, nil
+}
+
+// payload applies Parameters.
+func (d *decision) payload(f *frame, t *expr.Template, input expr.Value) (expr.Value, error) {
+	if t == nil {
+		return input, nil
+	}
+	return t.Eval(d.scope(f, input))
+}
+
+func (d *decision) executePass(f *frame, s *asl.State, input expr.Value) {
+	result := s.Result
+	if result.IsAbsent() {
+		var err error
+		if result, err = d.payload(f, s.Parameters, input); err != nil {
+			d.fail(f, d.runtimeError(f, err))
+			return
+		}
+	}
+	d.finish(f, s, result)
+}
+
+func (d *decision) executeFail(f *frame, s *asl.State, scope *expr.Scope) {
+	name, err := evalText(s.Error, scope)
+	if err == nil {
+		var cause *string
+		if cause, err = evalText(s.Cause, scope); err == nil {
+			d.failFrame(f, failure{name: name, cause: cause})
+			return
+		}
+	}
+	d.fail(f, d.runtimeError(f, err))
+}
+
+func evalText(t asl.Text, scope *expr.Scope) (*string, error) {
+	if t.Expr == nil {
+		return t.Value, nil
+	}
+	v, err := t.Expr.Eval(scope)
+	if err != nil {
+		return nil, err
+	}
+	if v.Kind() != expr.KindString {
+		return nil, &expr.Error{Name: errRuntime, Message: "The value of '" + t.Expr.String() + "' is not a string: " + string(v.JSON())}
+	}
+	return text(v.Text()), nil
+}
+
+func (d *decision) executeChoice(f *frame, s *asl.State, input expr.Value) {
+	scope := d.scope(f, input)
+	for i := range s.Rules {
+		holds, err := s.Rules[i].Condition.Holds(scope)
+		if err != nil {
+			d.fail(f, d.runtimeError(f, err))
+			return
+		}
+		if holds {
+			d.exit(f, s, exit{value: input, assign: s.Rules[i].Assign, assignFrom: input, next: s.Rules[i].Next})
+			return
+		}
+	}
+	if s.Default == "" {
+		d.fail(f, d.prefixed(f, "States.NoChoiceMatched", "Failed to transition out of the state. The state does not point to a next state."))
+		return
+	}
+	d.exit(f, s, exit{value: input, assign: s.Assign, assignFrom: input, next: s.Default})
+}
+
+// leave exits a state that has no result of its own: its output is its input.
+func (d *decision) leave(f *frame, s *asl.State, input expr.Value) {
+	d.exit(f, s, exit{value: input, assign: s.Assign, assignFrom: input, next: s.Next})
+}
+
+// finish exits a state with a result.
+func (d *decision) finish(f *frame, s *asl.State, result expr.Value) {
+	if s.ResultSelector != nil {
+		selected, err := s.ResultSelector.Eval(d.scope(f, result))
+		if err != nil {
+			d.fail(f, d.runtimeError(f, err))
+			return
+		}
+		result = selected
+	}
+	value := result
+	switch {
+	case s.DiscardResult:
+		value = f.input
+	case s.ResultPath != nil:
+		var err error
+		if value, err = s.ResultPath.Set(f.input, result); err != nil {
+			d.fail(f, d.runtimeError(f, err))
+			return
+		}
+	}
+	d.exit(f, s, exit{value: value, assign: s.Assign, assignFrom: result, next: s.Next})
+}
+
+// exit is how a state is left.
+type exit struct {
+	value expr.Value
+	// assign is evaluated with assignFrom as its "$".
+	assign     *expr.Template
+	assignFrom expr.Value
+	next       string
+	// caught leaves OutputPath out.
+	caught bool
+}
+
+func (d *decision) exit(f *frame, s *asl.State, out exit) {
+	if !out.caught {
+		value, err := filter(s.Output, d.scope(f, out.value))
+		if err != nil {
+			d.fail(f, d.runtimeError(f, err))
+			return
+		}
+		out.value = value
+	}
+	var assigned expr.Value
+	if out.assign != nil {
+		var err error
+		if assigned, err = out.assign.Eval(d.scope(f, out.assignFrom)); err != nil {
+			d.fail(f, d.runtimeError(f, err))
+			return
+		}
+	}
+	if out.value.Size() > maxData {
+		d.fail(f, tooLarge(s.Name))
+		return
+	}
+	d.emit(f, history.Event{Type: exited[s.Kind], Name: s.Name, Data: out.value, Assigned: assigned, Next: out.next})
+}
+
+// endFrame tells what started the frame that it ended well.
+func (d *decision) endFrame(f *frame) {
+	parent := f.parent
+	switch {
+	case parent == nil:
+		d.emit(f, history.Event{Type: history.ExecutionSucceeded, Data: f.input})
+		return
+	case parent.group.isMap:
+		d.emit(f, history.Event{Type: history.MapIterationSucceeded, Name: parent.state, Index: f.index})
+	default:
+		d.emit(f, history.Event{Type: history.BranchFinished, Data: f.input})
+	}
+	d.push(parent)
+}
