@@ -107,7 +107,9 @@ func EncodeTask(t Task) ([]byte, error) {
 }
 
 // DecodeTask reads a task by the rules of DecodeRequest. The template is only
-// known to be an object: template.Parse judges it.
+// known to be an object: template.Parse judges it. A member "request" is the
+// request as the state machine got it: it gives what the task's own members
+// leave open.
 func DecodeTask(data []byte) (Task, error) {
 	t, err := decodeTask(data)
 	if err != nil {
@@ -117,7 +119,8 @@ func DecodeTask(data []byte) (Task, error) {
 }
 
 func decodeTask(data []byte) (Task, error) {
-	t := Task{Params: json.RawMessage("{}")}
+	var t Task
+	var request json.RawMessage
 	if len(data) > MaxMessageBytes {
 		return t, fmt.Errorf("has %d bytes, at most %d are allowed", len(data), MaxMessageBytes)
 	}
@@ -139,11 +142,19 @@ func decodeTask(data []byte) (Task, error) {
 			return named(name, decodeTrace(v, &t.Trace))
 		case "timeoutSeconds":
 			return named(name, decodeSeconds(v, &t.TimeoutSeconds))
+		case "request":
+			return named(name, decodeObject(v, &request))
 		}
 		return nil
 	})
+	if err == nil && request != nil {
+		err = named("request", fillFromRequest(&t, request))
+	}
 	if err != nil {
 		return t, err
+	}
+	if t.Params == nil {
+		t.Params = json.RawMessage("{}")
 	}
 	if t.Template == nil {
 		return t, errors.New("template: is missing")
@@ -152,6 +163,27 @@ func decodeTask(data []byte) (Task, error) {
 		return t, named("id", ValidateID(t.ID))
 	}
 	return t, nil
+}
+
+// fillFromRequest takes what a task's own fields leave open from the request
+// that the state machine passed on: an execution's input, which need not be
+// one that the fleet's producer wrote.
+func fillFromRequest(t *Task, request json.RawMessage) error {
+	return eachField(request, func(name string, v json.RawMessage) error {
+		switch {
+		case name == "id" && t.ID == "":
+			return named(name, decodeString(v, &t.ID))
+		case name == "params" && t.Params == nil:
+			return named(name, decodeObject(v, &t.Params))
+		case name == "flowKey" && t.FlowKey == "":
+			return named(name, decodeString(v, &t.FlowKey))
+		case name == "deadline" && t.Deadline.IsZero():
+			return named(name, decodeTime(v, &t.Deadline))
+		case name == "trace" && t.Trace == nil:
+			return named(name, decodeTrace(v, &t.Trace))
+		}
+		return nil
+	})
 }
 
 // encode is json.Marshal without the escaping of <, > and &, which would

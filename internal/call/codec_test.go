@@ -236,3 +236,23 @@ func FuzzDecodeTask(f *testing.F) {
 		}
 	})
 }
+
+func TestDecodeTaskTakesFromRequestWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	task, err := call.DecodeTask([]byte(`{"taskToken":"t","id":"r-1","template":{},"timeoutSeconds":9,
+		"request":{"id":"other","templateName":"n","params":{"a":1.0},"flowKey":"k","deadline":"2030-01-02T03:04:05Z","trace":{"traceparent":"p"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if task.ID != "r-1" || string(task.Params) != `{"a":1.0}` || task.FlowKey != "k" || task.Deadline.Year() != 2030 || task.Trace == nil {
+		t.Errorf("got %+v", task)
+	}
+}
+
+func TestDecodeTaskNamesAMistakeInRequest(t *testing.T) {
+	t.Parallel()
+	_, err := call.DecodeTask([]byte(`{"template":{},"request":{"params":[]}}`))
+	if err == nil || !strings.Contains(err.Error(), "request: params: ") {
+		t.Errorf("got %v", err)
+	}
+}
