@@ -50,7 +50,7 @@ type member struct {
 	cancel  context.CancelFunc // ends Run's context; set by the goroutine of Group.Run
 	started bool               // Start has succeeded; owned by the goroutine of Group.Run
 	exited  chan struct{}      // closed when Run has returned; nil before it was called
-	err     error              // what Run returned; read after exited
+	failure *serviceError      // why Run failed, or nil; read after exited
 }
 
 // NewGroup returns a group without services.
@@ -208,14 +208,15 @@ func (r *run) runOne(m *member) {
 	m.exited = make(chan struct{})
 	go func() {
 		defer close(m.exited)
-		m.err = m.Run(ctx)
+		err := m.Run(ctx)
 		switch {
-		case ctx.Err() != nil && (errors.Is(m.err, context.Canceled) || errors.Is(m.err, context.Cause(ctx))):
-			m.err = nil // that is how it says that it was stopped
-		case m.err != nil:
-			r.stop(&serviceError{m.Name, m.err})
-		default:
+		case err == nil:
 			r.stop(errFinished)
+		case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
+			// That is how it says that it was stopped.
+		default:
+			m.failure = &serviceError{m.Name, err}
+			r.stop(m.failure)
 		}
 	}()
 }
@@ -247,22 +248,16 @@ func (r *run) stopAll() error {
 	deadline := time.AfterFunc(r.options.Drain, func() { r.endDrain(ErrDrainTimeout) })
 	defer deadline.Stop()
 	keep := func(err error) {
-		if err == nil || errors.Is(first, err) {
-			return
-		}
-		if first == nil {
+		switch {
+		case first == nil:
 			first = err
-			return
+		case err != first:
+			r.options.Logger.Warn("stop was not clean", slog.Any("error", err))
 		}
-		r.options.Logger.Warn("service failed after the first error", slog.Any("error", err))
 	}
 	for i := len(r.members) - 1; i >= 0; i-- {
 		m := r.members[i]
-		if r.drain.Err() != nil {
-			keep(r.abandon(r.members[:i+1]))
-			break
-		}
-		if !r.stopOne(m, keep) {
+		if r.drain.Err() != nil || !r.stopOne(m, keep) {
 			keep(r.abandon(r.members[:i+1]))
 			break
 		}
@@ -280,8 +275,8 @@ func (r *run) stopOne(m *member, keep func(error)) bool {
 		case <-r.drain.Done():
 			return false
 		}
-		if m.err != nil {
-			keep(&serviceError{m.Name, m.err})
+		if m.failure != nil {
+			keep(m.failure)
 		}
 	}
 	if m.started && m.Stop != nil {

@@ -15,7 +15,8 @@ type Service struct {
 	// Name is what errors, logs and readiness checks call it.
 	Name string
 	// Start does what must be done before the next service may start. Its
-	// context ends when the group is asked to stop.
+	// context ends when the group is asked to stop, and when the service is
+	// ready: it is not for what goes on afterwards.
 	Start func(ctx context.Context) error
 	// Run does the service's work until ctx ends, then finishes what it has
 	// begun and returns; DrainContext(ctx) bounds that. A nil return before ctx
