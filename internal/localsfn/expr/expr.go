@@ -1,63 +1,138 @@
 // Package expr evaluates what a JSONPath state of the Amazon States Language
 // may compute: paths, payload templates and intrinsic functions. It is pure:
 // randomness comes in with the Scope, and nothing here does I/O.
+//
+// Everything is compiled once, when a state machine is created, and evaluated
+// many times; what is compiled is immutable and safe for concurrent use.
 package expr
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
 
-// Error is a failure of an evaluation as a state machine sees it.
-type Error struct {
-	// Name is the error name, such as States.Runtime.
-	Name string
-	// Message is AWS's wording, without the prefix that names the state.
-	Message string
+	"callfleet/internal/localsfn/expr/intrinsic"
+)
+
+// Expr is a compiled path or intrinsic function call: what stands behind a key
+// such as "x.$", or in a field such as CausePath.
+type Expr struct {
+	text string
+	root argument
 }
 
-// Error returns the message.
-func (e *Error) Error() string { return e.Message }
-
-// Scope is what an expression may refer to.
-type Scope struct {
-	// Input is "$".
-	Input Value
-	// Context returns "$$"; it is called only by expressions that use it.
-	Context func() Value
-	// Var returns the variable "$name".
-	Var func(name string) (Value, bool)
-	// Rand feeds States.MathRandom and States.UUID.
-	Rand interface{ Uint64() uint64 }
+// argument is one node of an expression; exactly one field is set.
+type argument struct {
+	literal Value
+	path    *Path
+	call    *call
 }
 
-var errStub = errors.New("expr: under construction")
+type call struct {
+	function *intrinsic.Function
+	args     []argument
+	pieces   []string // of a States.Format whose first argument is a literal
+}
 
-// Path is a compiled JSONPath.
-type Path struct{ text string }
+// CompileExpr compiles a path, such as "$.a", or a call, such as
+// "States.Format('{}-{}', $.a, States.UUID())".
+func CompileExpr(s string) (*Expr, error) {
+	c := compiler{text: s}
+	root, err := c.expression()
+	if err != nil {
+		return nil, err
+	}
+	return &Expr{text: s, root: root}, nil
+}
 
-// CompilePath compiles a path such as "$.a[0]", "$$.Execution.Id" or "$var.x".
-func CompilePath(s string) (*Path, error)        { return nil, errStub }
-func (p *Path) Eval(scope *Scope) (Value, error) { return Value{}, errStub }
-func (p *Path) String() string                   { return p.text }
-func (p *Path) Definite() bool                   { return false }
+// String returns the expression as it was written.
+func (e *Expr) String() string { return e.text }
 
-// Reference is a compiled reference path: what ResultPath accepts.
-type Reference struct{ text string }
+// Eval evaluates the expression. An error is an *Error.
+func (e *Expr) Eval(scope *Scope) (Value, error) {
+	if e.root.path != nil {
+		return e.root.path.Eval(scope)
+	}
+	return e.evalCall(scope)
+}
 
-func CompileReference(s string) (*Reference, error)   { return nil, errStub }
-func (r *Reference) Set(root, v Value) (Value, error) { return Value{}, errStub }
-func (r *Reference) String() string                   { return r.text }
+// EvalField evaluates the expression as the content of a field such as "x.$" or
+// "CausePath", which AWS names when a path finds nothing. An error is an *Error.
+func (e *Expr) EvalField(scope *Scope, field string) (Value, error) {
+	if e.root.path == nil {
+		return e.evalCall(scope)
+	}
+	v, err := e.root.path.find(scope)
+	if err == nil {
+		return v, nil
+	}
+	var failure *Error
+	if errors.As(err, &failure) {
+		return Value{}, failure
+	}
+	return Value{}, &Error{Runtime, fmt.Sprintf("The JSONPath '%s' specified for the field '%s' could not be found in the input '%s'",
+		e.text, field, scope.Input.JSON())}
+}
 
-// Expr is a compiled path or intrinsic function call.
-type Expr struct{ text string }
+func (e *Expr) evalCall(scope *Scope) (Value, error) {
+	v, err := e.root.eval(scope)
+	if err == nil {
+		return v, nil
+	}
+	failure := &Error{IntrinsicFailure, err.Error()}
+	var missing *missingArgument
+	var inner *Error
+	switch {
+	case errors.As(err, &inner):
+		return Value{}, inner
+	case errors.Is(err, intrinsic.ErrTooLarge):
+		failure.Name = DataLimitExceeded
+	case errors.As(err, &missing):
+		failure.Name = Runtime
+		failure.Message = fmt.Sprintf("The JsonPath argument for the field '%s' could not be found in the input '%s'",
+			missing.path, scope.Input.JSON())
+	}
+	// AWS names the whole expression, not the call inside that failed.
+	failure.Message = fmt.Sprintf("The function '%s' had the following error: %s", strings.TrimSpace(e.text), failure.Message)
+	return Value{}, failure
+}
 
-func CompileExpr(s string) (*Expr, error)        { return nil, errStub }
-func (e *Expr) Eval(scope *Scope) (Value, error) { return Value{}, errStub }
-func (e *Expr) String() string                   { return e.text }
+// missingArgument is the error of a path argument that finds nothing.
+type missingArgument struct{ path string }
 
-// Template is a compiled payload template.
-type Template struct{}
+func (e *missingArgument) Error() string { return "no value at " + e.path }
 
-// Problem is a mistake in a template.
-type Problem struct{ Path, Message string }
+// eval recurses at most maxCalls deep.
+func (a *argument) eval(scope *Scope) (Value, error) {
+	switch {
+	case a.call != nil:
+		return a.call.eval(scope)
+	case a.path != nil:
+		v, err := a.path.find(scope)
+		if err == nil {
+			return v, nil
+		}
+		var failure *Error
+		if errors.As(err, &failure) {
+			return Value{}, failure
+		}
+		return Value{}, &missingArgument{a.path.text}
+	default:
+		return a.literal, nil
+	}
+}
 
-func CompileTemplate(v Value) (*Template, []Problem) { return nil, nil }
-func (t *Template) Eval(scope *Scope) (Value, error) { return Value{}, errStub }
+func (c *call) eval(scope *Scope) (Value, error) {
+	args := make([]Value, len(c.args))
+	for i := range c.args {
+		v, err := c.args[i].eval(scope)
+		if err != nil {
+			return Value{}, err
+		}
+		args[i] = v
+	}
+	if c.pieces != nil {
+		return intrinsic.Format(c.pieces, args)
+	}
+	return c.function.Apply(args, scope.Rand)
+}
