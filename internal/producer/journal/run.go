@@ -45,8 +45,8 @@ type Meta struct {
 	Size    int64     `json:"size"`
 	ModTime time.Time `json:"modTime"`
 	Head    string    `json:"head"` // SHA-256 of the first 64 KiB
-	Direct  bool      `json:"direct,omitempty"`
 	MaxLine int       `json:"maxLine,omitempty"`
+	Queue   string    `json:"queue"` // where the messages go: "requests", or "tasks" in direct mode
 	// Seed is what the trace ids of the run's requests are derived from.
 	Seed     string    `json:"seed"`
 	Created  time.Time `json:"created"`
@@ -100,46 +100,49 @@ func (m *Meta) Check() error {
 // are safe for concurrent use, except that Replay comes before all writes.
 type Run struct {
 	dir     string
-	meta    Meta // written by Create, Open and Finish only
+	meta    Meta // written by Open, Commit and Finish only
 	lock    *os.File
 	publish appender
 	results appender
 }
 
-// Create makes the directory of a new run, by the run id in m. Created and
-// Seed are filled in when they are empty.
-func Create(root string, m Meta) (*Run, error) {
-	dir := filepath.Join(root, m.Run)
+// Create makes the directory of a new run, which exists after Commit.
+func Create(root, run string) (*Run, error) {
+	dir := filepath.Join(root, run)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create run: %w", err)
 	}
 	lock, err := acquire(filepath.Join(dir, lockFile))
 	if err != nil {
-		return nil, fmt.Errorf("create run %s: %w", m.Run, err)
+		return nil, fmt.Errorf("create run %s: %w", run, err)
 	}
-	r := &Run{dir: dir, meta: m, lock: lock}
-	if _, err := os.Stat(r.path(metaFile)); err == nil {
-		_ = r.Close()
-		return nil, fmt.Errorf("create run %s: %w", m.Run, ErrExists)
+	r := &Run{dir: dir, meta: Meta{Run: run}, lock: lock}
+	_, err = os.Stat(r.path(metaFile))
+	switch {
+	case err == nil:
+		err = ErrExists
+	case errors.Is(err, fs.ErrNotExist):
+		err = r.openFiles()
 	}
-	if r.meta.Created.IsZero() {
-		r.meta.Created = time.Now().UTC()
-	}
-	if r.meta.Seed == "" {
-		var seed [16]byte
-		_, _ = rand.Read(seed[:]) // never fails (crypto/rand)
-		r.meta.Seed = hex.EncodeToString(seed[:])
-	}
-	if err := r.openFiles(); err != nil {
-		_ = r.Close()
-		return nil, fmt.Errorf("create run %s: %w", m.Run, err)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("create run %s: %w", run, err), r.Close())
 	}
 	return r, nil
 }
 
-// Commit writes run.json: from now on the run exists.
-func (r *Run) Commit() error {
-	data, err := json.MarshalIndent(r.meta, "", "  ")
+// Commit writes run.json: from now on the run exists, as m says. Created and
+// Seed are made up when they are empty.
+func (r *Run) Commit(m Meta) error {
+	m.Run = r.meta.Run
+	if m.Created.IsZero() {
+		m.Created = time.Now().UTC()
+	}
+	if m.Seed == "" {
+		var seed [16]byte
+		_, _ = rand.Read(seed[:]) // never fails (crypto/rand)
+		m.Seed = hex.EncodeToString(seed[:])
+	}
+	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", metaFile, err)
 	}
@@ -150,6 +153,7 @@ func (r *Run) Commit() error {
 	if err := os.Rename(tmp, r.path(metaFile)); err != nil {
 		return fmt.Errorf("write %s: %w", metaFile, err)
 	}
+	r.meta = m
 	return nil
 }
 
@@ -167,8 +171,7 @@ func Open(root, run string) (*Run, error) {
 	}
 	r := &Run{dir: dir, meta: meta, lock: lock}
 	if err := r.openFiles(); err != nil {
-		_ = r.Close()
-		return nil, fmt.Errorf("open run %s: %w", run, err)
+		return nil, errors.Join(fmt.Errorf("open run %s: %w", run, err), r.Close())
 	}
 	return r, nil
 }
@@ -234,13 +237,19 @@ func (r *Run) Finish() error {
 	if !r.meta.Finished.IsZero() {
 		return nil
 	}
-	r.meta.Finished = time.Now().UTC()
-	return r.Commit()
+	m := r.meta
+	m.Finished = time.Now().UTC()
+	return r.Commit(m)
 }
 
 // Close lets go of the run. What was not flushed is lost, as in a crash.
 func (r *Run) Close() error {
 	return errors.Join(r.publish.close(), r.results.close(), r.lock.Close())
+}
+
+// Discard removes a run that was never committed, and closes it.
+func (r *Run) Discard() error {
+	return errors.Join(r.Close(), os.RemoveAll(r.dir))
 }
 
 // LinkResults makes the results appear at path too, replacing what is there:

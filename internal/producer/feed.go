@@ -1,0 +1,190 @@
+package producer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"callfleet/internal/call"
+	"callfleet/internal/producer/journal"
+	"callfleet/internal/queue"
+)
+
+const (
+	maxEvents = 256 // received in one go
+	maxAcks   = 32  // at the same time
+)
+
+// listen takes outcomes off the feed: written to the results first,
+// acknowledged then.
+func (s *session) listen(ctx context.Context) error {
+	for {
+		var events []*queue.Delivery
+		err := s.retry(ctx, "receive outcomes", func() (err error) {
+			events, err = s.feed.Receive(ctx, maxEvents)
+			return err
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.tracker.hear(time.Now())
+		if err := s.at("outcome-received"); err != nil {
+			return err
+		}
+		if err := s.take(ctx, events); err != nil {
+			return err
+		}
+		if err := s.at("event-acked"); err != nil {
+			return err
+		}
+	}
+}
+
+// take writes the outcomes that are news and acknowledges all.
+func (s *session) take(ctx context.Context, events []*queue.Delivery) error {
+	var results []journal.Result
+	reject := map[*queue.Delivery]string{}
+	for _, e := range events {
+		o, err := call.DecodeOutcome(e.Body)
+		if err != nil {
+			reject[e] = err.Error()
+			continue
+		}
+		if res, ok := s.result(o); ok {
+			results = append(results, res)
+		}
+	}
+	if err := s.record(results); err != nil {
+		return err
+	}
+	var g errgroup.Group
+	g.SetLimit(maxAcks)
+	for _, e := range events {
+		g.Go(func() error {
+			settle := e.Ack
+			if reason, bad := reject[e]; bad {
+				settle = func(ctx context.Context) error { return e.Reject(ctx, reason) }
+			}
+			if err := settle(ctx); err != nil && ctx.Err() == nil {
+				// The event comes again, and is dropped then.
+				s.opts.Log.DebugContext(ctx, "outcome not acknowledged", "error", err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// result is the result of an outcome, if it is the first one of an open call.
+func (s *session) result(o call.Outcome) (journal.Result, bool) {
+	if !o.Status.Ended() {
+		return journal.Result{}, false
+	}
+	c, ok := s.tracker.take(o.ID)
+	if !ok {
+		return journal.Result{}, false
+	}
+	return resultOf(o, c), true
+}
+
+// statusCodeError starts the error name that the call state machine gives to an
+// answer that is no success; the status code follows.
+const statusCodeError = "Callfleet.StatusCode."
+
+// effort finds what the state machine tells of an answer in the cause.
+var effort = regexp.MustCompile(`attempts=(\d{1,9})(?: durationMs=(\d{1,12}))?`)
+
+func resultOf(o call.Outcome, c openCall) journal.Result {
+	r := journal.Result{
+		ID: o.ID, Line: c.line, Status: string(o.Status), Output: o.Output, OutputOmitted: o.OutputOmitted,
+		Error: o.Error, Cause: o.Cause, TraceID: c.traceID, Durations: &journal.Durations{},
+	}
+	var answer struct {
+		StatusCode int   `json:"statusCode"`
+		Attempts   int   `json:"attempts"`
+		DurationMS int64 `json:"durationMs"`
+	}
+	if len(o.Output) > 0 && o.Output[0] == '{' && json.Unmarshal(o.Output, &answer) == nil {
+		r.StatusCode, r.Attempts, r.Durations.Call = answer.StatusCode, answer.Attempts, answer.DurationMS
+	}
+	if code, ok := strings.CutPrefix(o.Error, statusCodeError); ok {
+		r.StatusCode, _ = strconv.Atoi(code)
+	}
+	if m := effort.FindStringSubmatch(o.Cause); m != nil && r.Attempts == 0 {
+		r.Attempts, _ = strconv.Atoi(m[1])
+		r.Durations.Call, _ = strconv.ParseInt(m[2], 10, 64)
+	}
+	// In direct mode nobody has judged the answer yet.
+	if o.Status == call.StatusSucceeded && r.StatusCode != 0 && (r.StatusCode < 200 || r.StatusCode > 299) {
+		r.Status = string(call.StatusFailed)
+		r.Error = statusCodeError + strconv.Itoa(r.StatusCode)
+		r.Cause = fmt.Sprintf("the API answered %d", r.StatusCode)
+	}
+	r.Durations.Queue = millis(c.sent, o.Started)
+	r.Durations.Total = millis(c.sent, o.Stopped)
+	return r
+}
+
+// millis is the time from a to b; clocks of two machines may disagree.
+func millis(a, b time.Time) int64 {
+	if a.IsZero() || b.IsZero() {
+		return 0
+	}
+	return max(b.Sub(a).Milliseconds(), 0)
+}
+
+// reconcile asks for the outcomes of calls that have been open for long while
+// the feed is silent.
+func (s *session) reconcile(ctx context.Context) error {
+	if s.deps.Describer == nil {
+		return nil
+	}
+	limit := rate.NewLimiter(rate.Limit(s.opts.ReconcileRate), 1)
+	tick := time.NewTicker(max(s.opts.ReconcileAfter/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		now := time.Now()
+		for _, id := range s.tracker.overdue(now.Add(-s.opts.ReconcileAfter), now, s.opts.Batch) {
+			if limit.Wait(ctx) != nil {
+				return nil
+			}
+			if err := s.ask(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ask writes the outcome of one request, if it has one.
+func (s *session) ask(ctx context.Context, id string) error {
+	o, ok, err := s.deps.Describer.Describe(ctx, id)
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+			s.opts.Log.WarnContext(ctx, "outcome not found out, asking again later", "request", id, "error", err)
+		}
+		return nil
+	}
+	if !ok {
+		return nil
+	}
+	if res, open := s.result(o); open {
+		return s.record([]journal.Result{res})
+	}
+	return nil
+}

@@ -1,0 +1,319 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+
+	"callfleet/internal/call"
+	"callfleet/internal/producer/callfile"
+	"callfleet/internal/producer/journal"
+	"callfleet/internal/queue"
+)
+
+// inFlight is how many batches are published at the same time.
+const inFlight = 4
+
+// maxNotes bounds the bad lines that are shown: all are in the results.
+const maxNotes = 20
+
+// candidate is a request that is to be published.
+type candidate struct {
+	line    int64
+	request call.Request
+}
+
+// publish sends the rest of the file. intake ends the reading, work what was
+// begun as well.
+func (s *session) publish(work, intake context.Context) error {
+	lines := make(chan callfile.Line, s.opts.Batch)
+	read := make(chan error, 1)
+	reading, stopReading := context.WithCancelCause(intake)
+	go func() {
+		read <- s.read(reading, lines)
+		close(lines)
+	}()
+	g, ctx := errgroup.WithContext(work)
+	g.SetLimit(inFlight)
+	err := s.batch(intake, ctx, lines, g)
+	if e := g.Wait(); e != nil {
+		err = e
+	}
+	stopReading(err)
+	if s.path == callfile.Stdin && reading.Err() != nil && intake.Err() != nil {
+		// Not waited for: the Read of a terminal or a pipe ends when it likes.
+		return errors.Join(err, ignoreInterrupt(intake))
+	}
+	if e := <-read; err == nil && !errors.Is(e, errInterrupted) {
+		err = e
+	}
+	return err
+}
+
+// read hands on the lines that have no result yet.
+func (s *session) read(ctx context.Context, lines chan<- callfile.Line) error {
+	for {
+		l, err := s.nextLine()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case lines <- l:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// nextLine is the line that was put back, or the next one of the file.
+func (s *session) nextLine() (callfile.Line, error) {
+	if l := s.ahead; l != nil {
+		s.ahead = nil
+		return *l, nil
+	}
+	l, err := s.lines.Next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: read %s: %w", callfile.ErrInput, s.path, err)
+	}
+	return l, err
+}
+
+// batch puts lines together, as many as there are up to a full batch, and
+// publishes them in g. It never waits for a batch to fill: what comes slowly
+// from a pipe goes out at once.
+func (s *session) batch(intake, work context.Context, lines <-chan callfile.Line, g *errgroup.Group) error {
+	for {
+		var batch []callfile.Line
+		select {
+		case l, ok := <-lines:
+			if !ok {
+				return nil
+			}
+			batch = append(batch, l)
+		case <-intake.Done():
+			return ignoreInterrupt(intake)
+		case <-work.Done():
+			return nil // g has the reason
+		}
+	more:
+		for len(batch) < s.opts.Batch {
+			select {
+			case l, ok := <-lines:
+				if !ok {
+					break more
+				}
+				batch = append(batch, l)
+			default:
+				break more
+			}
+		}
+		if err := s.prepare(intake, work, batch, g); err != nil {
+			return err
+		}
+		if intake.Err() != nil {
+			return ignoreInterrupt(intake)
+		}
+	}
+}
+
+// ignoreInterrupt is why ctx ended, unless that was an interrupt.
+func ignoreInterrupt(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, errInterrupted) {
+		return err
+	}
+	return nil
+}
+
+// prepare checks the lines, waits for room in the window, writes the intent
+// and hands the messages to g.
+func (s *session) prepare(intake, work context.Context, batch []callfile.Line, g *errgroup.Group) error {
+	good, bad := s.check(batch)
+	if err := s.record(bad); err != nil {
+		return err
+	}
+	if len(good) == 0 {
+		return nil
+	}
+	if err := s.tracker.reserve(intake, len(good)); err != nil {
+		if errors.Is(err, errInterrupted) {
+			return nil
+		}
+		return err
+	}
+	s.batches++
+	b := journal.Batch{Number: s.batches, From: batch[0].Number, To: batch[len(batch)-1].Number, At: time.Now()}
+	spans := make([]trace.Span, len(good))
+	sampled := make([]bool, len(good))
+	for i := range good {
+		r := &good[i].request
+		spans[i] = s.tracing.start(work, r)
+		sampled[i] = spans[i].SpanContext().IsSampled()
+		s.tracker.add(r.ID, openCall{line: good[i].line, sent: b.At, traceID: r.Trace.ID()})
+	}
+	if good[0].request.Trace != nil {
+		b.Traces = journal.SampledTraces(sampled)
+	}
+	if err := s.at("intent-torn"); err != nil {
+		return err
+	}
+	if err := s.journal.Intend(b); err != nil {
+		return err
+	}
+	if err := s.at("intent-written"); err != nil {
+		return err
+	}
+	g.Go(func() error { return s.send(work, b, good, spans) })
+	return nil
+}
+
+// check turns lines into requests, and those that cannot be called into
+// results. Lines that have a result already are checked too, for what they say
+// about the others.
+func (s *session) check(batch []callfile.Line) (good []candidate, bad []journal.Result) {
+	for _, l := range batch {
+		r, err := s.checker.check(l)
+		switch {
+		case s.state.Done.Has(l.Number):
+		case err != nil:
+			s.note(l.Number, err)
+			bad = append(bad, failed(s.checker.badID(l.Number), l.Number, &call.Failure{Name: BadInput, Cause: badLine(l.Number, err)}))
+		default:
+			good = append(good, candidate{l.Number, r})
+		}
+	}
+	return good, bad
+}
+
+func badLine(line int64, err error) string { return fmt.Sprintf("line %d: %v", line, err) }
+
+// note shows a bad line.
+func (s *session) note(line int64, err error) {
+	if s.opts.Progress == nil || s.notes > maxNotes {
+		return
+	}
+	text := fmt.Sprintf("%s:%d: %v", s.path, line, err)
+	if s.notes == maxNotes {
+		text = "more bad lines are in the results"
+	}
+	s.notes++
+	s.opts.Progress.Note(text)
+}
+
+// send publishes one batch and writes its acknowledgement.
+func (s *session) send(ctx context.Context, b journal.Batch, good []candidate, spans []trace.Span) error {
+	msgs := make([]queue.Message, 0, len(good))
+	var refused []journal.Result
+	for i, c := range good {
+		m, err := s.encode(ctx, c.request)
+		if f, ok := errors.AsType[*call.Failure](err); ok {
+			end(spans[i:i+1], err)
+			res := failed(c.request.ID, c.line, f)
+			res.TraceID = c.request.Trace.ID()
+			refused = append(refused, res)
+			continue
+		}
+		if err != nil {
+			end(spans[i:], err)
+			return err
+		}
+		msgs = append(msgs, m)
+	}
+	if err := s.record(refused); err != nil {
+		return err
+	}
+	err := s.deliver(ctx, msgs)
+	end(spans, err)
+	if err != nil {
+		return err
+	}
+	s.published.Add(int64(len(msgs)))
+	if err := s.at("ack-torn"); err != nil {
+		return err
+	}
+	if err := s.journal.Acked(b.Number); err != nil {
+		return err
+	}
+	return s.at("ack-written")
+}
+
+// deliver publishes messages until the broker has them all.
+func (s *session) deliver(ctx context.Context, msgs []queue.Message) error {
+	if s.fault != nil { // half a batch is what a crash in Publish leaves
+		if err := s.fault("batch-half"); err != nil {
+			return errors.Join(s.deps.Queue.Publish(ctx, msgs[:len(msgs)/2]...), err)
+		}
+	}
+	if len(msgs) == 0 {
+		return nil
+	}
+	err := s.retry(ctx, "publish calls", func() error { return s.deps.Queue.Publish(ctx, msgs...) })
+	if err != nil {
+		return err
+	}
+	return s.at("batch-published")
+}
+
+func (s *session) encode(ctx context.Context, r call.Request) (m queue.Message, err error) {
+	err = s.retry(ctx, "encode call", func() error {
+		m, err = s.encodeOnce(ctx, r)
+		return err
+	})
+	return m, err
+}
+
+// encodeOnce makes the message and holds it to the queue's limits.
+func (s *session) encodeOnce(ctx context.Context, r call.Request) (queue.Message, error) {
+	m, err := s.deps.Encoder.Encode(ctx, r)
+	if limit := s.deps.Queue.Limits().MaxBytes; err == nil && limit > 0 && size(m) > limit {
+		err = &call.Failure{Name: BadInput, Cause: fmt.Sprintf("the message has %d bytes, the queue takes %d", size(m), limit)}
+	}
+	return m, err
+}
+
+func size(m queue.Message) int {
+	n := len(m.Body) + len(m.ID) + len(m.Group)
+	for name, value := range m.Headers {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
+// How long a broker or a store may be away before the run breaks off.
+const (
+	firstRetry = 100 * time.Millisecond
+	maxRetry   = 5 * time.Second
+	giveUp     = time.Minute
+)
+
+// retry runs f until it succeeds, fails for good or has failed for too long.
+func (s *session) retry(ctx context.Context, what string, f func() error) error {
+	start, pause := time.Now(), firstRetry
+	for {
+		err := f()
+		var failure *call.Failure
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.As(err, &failure), errors.Is(err, queue.ErrTooLarge), errors.Is(err, queue.ErrClosed),
+			errors.Is(err, queue.ErrNotFound), time.Since(start) > giveUp:
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		s.opts.Log.WarnContext(ctx, "trying again", "what", what, "error", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		pause = min(2*pause, maxRetry)
+	}
+}

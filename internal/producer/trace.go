@@ -1,0 +1,82 @@
+package producer
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"callfleet/internal/call"
+	"callfleet/internal/telemetry"
+)
+
+// tracing makes the root span of each request. Its ids are derived from the
+// run's seed and the request id: a request that is published again after a
+// crash carries the same trace context, and so has the same bytes.
+type tracing struct {
+	tracer trace.Tracer
+	seed   string
+	name   string
+	attrs  []attribute.KeyValue
+}
+
+func newTracing(seed, system, destination string) *tracing {
+	return &tracing{
+		tracer: otel.Tracer("callfleet/internal/producer"), seed: seed, name: "send " + destination,
+		attrs: []attribute.KeyValue{
+			semconv.MessagingSystemKey.String(system), semconv.MessagingDestinationName(destination),
+			semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
+		},
+	}
+}
+
+// ids are the trace and span id of a request.
+func (t *tracing) ids(id string) (trace.TraceID, trace.SpanID) {
+	h := sha256.New()
+	_, _ = io.WriteString(h, t.seed+" "+id)
+	sum := h.Sum(nil)
+	return trace.TraceID(sum[:16]), trace.SpanID(sum[16:24])
+}
+
+// start begins the span of a request and puts its context into the request.
+// Without telemetry the request stays as it is.
+func (t *tracing) start(ctx context.Context, r *call.Request) trace.Span {
+	traceID, spanID := t.ids(r.ID)
+	// A parent with a trace id and no span id: the span gets this trace id and
+	// is a root nonetheless.
+	ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID}))
+	ctx = telemetry.WithSpanID(ctx, spanID)
+	ctx, span := t.tracer.Start(ctx, t.name, trace.WithSpanKind(trace.SpanKindProducer),
+		trace.WithAttributes(t.attrs...), trace.WithAttributes(
+			semconv.MessagingMessageID(r.ID), attribute.String("callfleet.template", r.Template)))
+	if parent, state := telemetry.Inject(ctx); parent != "" {
+		r.Trace = &call.Trace{Parent: parent, State: state}
+	}
+	return span
+}
+
+// again is start for a request that may have been published before, with or
+// without a trace: it gets the context that it had then.
+func (t *tracing) again(ctx context.Context, r *call.Request, sampled bool) trace.Span {
+	span := t.start(ctx, r)
+	traceID, spanID := t.ids(r.ID)
+	flags := trace.TraceFlags(0).WithSampled(sampled)
+	r.Trace = &call.Trace{Parent: fmt.Sprintf("00-%s-%s-%s", traceID, spanID, flags)}
+	return span
+}
+
+// end ends the spans of a batch.
+func end(spans []trace.Span, err error) {
+	for _, span := range spans {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+	}
+}
