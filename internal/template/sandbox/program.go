@@ -1,0 +1,219 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/flosch/pongo2/v6"
+)
+
+// Program is a compiled template text. It is safe for concurrent use.
+type Program struct {
+	at       Position
+	plain    string // the output of a program without code
+	template *pongo2.Template
+	// asJSON says that the text is one value with |tojson and nothing else.
+	asJSON bool
+}
+
+// Error is what is wrong with a text, or went wrong in it, and where. It shows
+// no value of a param.
+type Error struct {
+	Line, Column int // from 1, Column in bytes; 0 is the text as a whole
+	Message      string
+}
+
+// Error is "line 1 column 2: message".
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return e.Message
+	}
+	return fmt.Sprintf("line %d column %d: %s", e.Line, e.Column, e.Message)
+}
+
+func errorAt(p place, format string, args ...any) error {
+	return &Error{Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)}
+}
+
+func (u undefined) error(p place) error {
+	if u.reason != "" {
+		return errorAt(p, "%s is not in params (%s)", u.path, u.reason)
+	}
+	return errorAt(p, "%s is not in params", u.path)
+}
+
+// The tag that takes in a whole document. It stands before the text on its
+// first line, where it must not move the columns.
+const (
+	documentTag    = "callfleet_document"
+	documentPrefix = "{% " + documentTag + " %}"
+)
+
+// compiler holds what pongo2 shares between templates.
+type compiler struct {
+	mu     sync.Mutex // guards all below: pongo2 compiles one text at a time
+	set    *pongo2.TemplateSet
+	parsed *document // the last one
+}
+
+// theCompiler is one for the process because pongo2's list of tags is.
+var theCompiler = sync.OnceValue(func() *compiler {
+	c := &compiler{set: pongo2.NewSet("callfleet", noFiles{})}
+	if err := pongo2.RegisterTag(documentTag, c.parseDocument); err != nil {
+		panic(err) // broken invariant: nobody else registers it
+	}
+	return c
+})
+
+// noFiles is a loader of templates that has none.
+type noFiles struct{}
+
+func (noFiles) Abs(_, name string) string { return name }
+
+func (noFiles) Get(string) (io.Reader, error) { return nil, errors.New("templates read no files") }
+
+// Compile reads a template text; the error is an *Error.
+func Compile(source string, at Position) (*Program, error) {
+	if err := readable(source); err != nil {
+		return nil, err
+	}
+	if !strings.Contains(source, "{{") && !strings.Contains(source, "{%") && !strings.Contains(source, "{#") {
+		return &Program{at: at, plain: source}, nil
+	}
+	p, err := theCompiler().compile(source, at)
+	if err != nil {
+		return nil, located(err)
+	}
+	return p, nil
+}
+
+func (c *compiler) compile(source string, at Position) (p *Program, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer func() {
+		if r := recover(); r != nil { // pongo2's lexer met what it did not expect
+			p, err = nil, errorAt(place{}, "cannot be read as a template")
+		}
+	}()
+	template, err := c.set.FromString(documentPrefix + source)
+	if err != nil {
+		return nil, err
+	}
+	return &Program{at: at, template: template, asJSON: c.parsed.isJSONValue()}, nil
+}
+
+// parseDocument is the tag documentTag.
+func (c *compiler) parseDocument(doc *pongo2.Parser, _ *pongo2.Token, _ *pongo2.Parser) (pongo2.INodeTag, *pongo2.Error) {
+	body, _, _, err := (&parser{doc: doc}).block()
+	if err != nil {
+		return nil, &pongo2.Error{OrigError: err}
+	}
+	c.parsed = &document{body}
+	return c.parsed, nil
+}
+
+// readable refuses what pongo2's lexer takes for the end of the text (byte 1),
+// and other bytes that no template needs.
+func readable(source string) error {
+	if !utf8.ValidString(source) {
+		return errorAt(place{}, "is not UTF-8")
+	}
+	p := place{1, 1}
+	for i := range len(source) {
+		switch c := source[i]; {
+		case c == '\n':
+			p = place{p.line + 1, 0}
+		case c < ' ' && c != '\t' && c != '\r' || c == 0x7f:
+			return errorAt(p, "holds a control character")
+		}
+		p.column++
+	}
+	return nil
+}
+
+// placeOf is where a token stands in the source.
+func placeOf(t *pongo2.Token) place {
+	p := place{t.Line, t.Col}
+	if p.line == 1 {
+		p.column -= len(documentPrefix)
+	}
+	return p
+}
+
+// located makes an *Error of what pongo2 returns.
+func located(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	foreign, ok := errors.AsType[*pongo2.Error](err)
+	if !ok {
+		return errorAt(place{}, "%v", err)
+	}
+	if own, ok := errors.AsType[*Error](foreign.OrigError); ok {
+		return own
+	}
+	at := placeOf(&pongo2.Token{Line: foreign.Line, Col: foreign.Column})
+	return errorAt(at, "%s", strings.ToLower(strings.TrimSuffix(foreign.OrigError.Error(), ".")))
+}
+
+// Static returns the output of a program without code.
+func (p *Program) Static() (text string, ok bool) { return p.plain, p.template == nil }
+
+// IsJSONValue reports whether the text is one value with |tojson and nothing
+// else, so that its output is a JSON value whatever the params.
+func (p *Program) IsJSONValue() bool { return p.asJSON }
+
+// document is the whole of a template, a node of pongo2's.
+type document struct{ body block }
+
+func (d *document) isJSONValue() bool {
+	if len(d.body) != 1 {
+		return false
+	}
+	p, ok := d.body[0].(*print)
+	if !ok {
+		return false
+	}
+	f, ok := p.what.(*filtered)
+	return ok && f.name == "tojson"
+}
+
+// runKey is the one name in pongo2's context.
+const runKey = "callfleet_run"
+
+// Execute runs the document for the Run in the context, which takes the output.
+func (d *document) Execute(ctx *pongo2.ExecutionContext, _ pongo2.TemplateWriter) *pongo2.Error {
+	run := ctx.Public[runKey].(*Run)
+	if err := d.body.exec(run, &scope{}); err != nil {
+		return &pongo2.Error{OrigError: err}
+	}
+	return nil
+}
+
+// Append runs p and appends what it prints to buf. The error is an *Error, or
+// the context's cause.
+func (r *Run) Append(buf []byte, p *Program) (_ []byte, err error) {
+	r.out = output{buf: buf, start: len(buf), max: r.limits.MaxOutput, at: p.at}
+	if p.template == nil {
+		err := r.out.static(p.plain)
+		return r.out.buf, err
+	}
+	defer func() {
+		if v := recover(); v != nil { // contained: one template cannot end a worker
+			err = errorAt(place{}, "stopped by an internal fault")
+		}
+	}()
+	err = p.template.ExecuteWriterUnbuffered(pongo2.Context{runKey: r}, io.Discard)
+	if err == nil {
+		return r.out.buf, nil
+	}
+	if foreign, ok := errors.AsType[*pongo2.Error](err); ok && r.ctx.Err() != nil && foreign.OrigError == context.Cause(r.ctx) {
+		return nil, foreign.OrigError
+	}
+	return nil, located(err)
+}
