@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"hash/fnv"
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"callfleet/internal/localsfn/asl"
+	"callfleet/internal/localsfn/handoff"
+	"callfleet/internal/localsfn/history"
+	"callfleet/internal/localsfn/machine"
+	"callfleet/internal/telemetry"
+)
+
+// spans makes one span per execution and one per hand-off. The execution's is
+// written when it ends, long after its children: its id is derived from the
+// execution, so that they can name it, also after a restart.
+type spans struct {
+	tracer trace.Tracer
+	on     bool // whether the provider makes spans at all
+}
+
+func newSpans(p trace.TracerProvider) *spans {
+	s := &spans{tracer: p.Tracer("callfleet/internal/localsfn/engine")}
+	// A provider that makes spans gives a child an id of its own, sampled or
+	// not; the no-op provider passes the parent's on.
+	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
+	_, child := s.tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), parent), "probe")
+	s.on = child.SpanContext().SpanID() != parent.SpanID()
+	return s
+}
+
+// spanID is the id of an execution's span.
+func spanID(start *history.Start) (id trace.SpanID) {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(start.ARN))
+	_, _ = h.Write([]byte(start.Traceparent))
+	binary.BigEndian.PutUint64(id[:], h.Sum64()|1)
+	return id
+}
+
+// parentSpan is the span that an execution's hand-offs belong to.
+type parentSpan struct{ trace.SpanContext }
+
+// parent is the execution's span, or what came in with its start when the
+// execution has none.
+func (s *spans) parent(start *history.Start) parentSpan {
+	if start.Traceparent == "" {
+		return parentSpan{}
+	}
+	sc := trace.SpanContextFromContext(telemetry.Extract(context.Background(), start.Traceparent, start.Tracestate))
+	if s.on && sc.IsSampled() {
+		sc = sc.WithSpanID(spanID(start))
+	}
+	return parentSpan{sc}
+}
+
+// headers carry the trace of an execution in a message.
+func (s *spans) headers(start *history.Start) map[string]string {
+	return injected(trace.ContextWithRemoteSpanContext(context.Background(), s.parent(start).SpanContext))
+}
+
+func injected(ctx context.Context) map[string]string {
+	parent, state := telemetry.Inject(ctx)
+	if parent == "" {
+		return nil
+	}
+	h := map[string]string{"traceparent": parent}
+	if state != "" {
+		h["tracestate"] = state
+	}
+	return h
+}
+
+// execution writes the span of an execution that has ended.
+func (s *spans) execution(x *machine.Execution) {
+	start := x.Start()
+	if !s.on {
+		return
+	}
+	ctx := telemetry.Extract(context.Background(), start.Traceparent, start.Tracestate)
+	ctx = telemetry.WithSpanID(ctx, spanID(start))
+	_, span := s.tracer.Start(ctx, "execution "+start.MachineName, trace.WithTimestamp(x.Started()), trace.WithAttributes(
+		attribute.String("aws.step_functions.execution.arn", start.ARN),
+		attribute.String("aws.step_functions.state_machine.arn", start.MachineARN),
+		attribute.String("callfleet.execution.name", start.Name),
+		attribute.String("callfleet.execution.status", string(x.Status())),
+	))
+	if st := x.Status(); st != machine.Succeeded {
+		name := string(st)
+		if e, _ := x.Failure(); e != nil {
+			name = *e
+		}
+		span.SetAttributes(attribute.String("error.type", name))
+		span.SetStatus(codes.Error, name)
+	}
+	span.End(trace.WithTimestamp(x.Stopped()))
+}
+
+// handingOff is the span of one hand-off.
+type handingOff struct{ trace.Span }
+
+// handOff starts the span of a hand-off and puts its trace context into the
+// call's headers.
+func (s *spans) handOff(ctx context.Context, parent parentSpan, c *handoff.Call) (context.Context, handingOff) {
+	if !parent.IsValid() && !s.on {
+		return ctx, handingOff{trace.SpanFromContext(ctx)}
+	}
+	ctx = trace.ContextWithRemoteSpanContext(ctx, parent.SpanContext)
+	if s.on {
+		kind, name, attrs := described(c)
+		ctx, _ = s.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
+	}
+	c.Headers = injected(ctx)
+	return ctx, handingOff{trace.SpanFromContext(ctx)}
+}
+
+func (h handingOff) end(err error) {
+	if err != nil {
+		name := "given up"
+		if f, ok := err.(*handoff.Failure); ok { //nolint:errorlint // Do returns it bare
+			name = f.Name
+		}
+		h.SetAttributes(attribute.String("error.type", name))
+		h.SetStatus(codes.Error, err.Error())
+	}
+	h.End()
+}
+
+// described names a hand-off's span as OpenTelemetry's conventions do.
+func described(c *handoff.Call) (trace.SpanKind, string, []attribute.KeyValue) {
+	attrs := []attribute.KeyValue{attribute.String("callfleet.execution.name", c.Execution)}
+	switch {
+	case c.Resource.Integration == asl.Service && c.Resource.Service == "sqs":
+		url := c.Parameters.Get("QueueUrl").Text()
+		dest, system := handoff.QueueName(url)
+		attrs = append(attrs,
+			attribute.String("messaging.system", system),
+			attribute.String("messaging.operation.name", "send"),
+			attribute.String("messaging.operation.type", "send"),
+			attribute.String("messaging.destination.name", dest),
+			attribute.String("messaging.message.id", c.ID),
+			attribute.Int("messaging.message.body.size", c.Parameters.Get("MessageBody").Size()))
+		return trace.SpanKindProducer, "send " + dest, attrs
+	case c.Resource.Integration == asl.LambdaARN:
+		attrs = append(attrs, attribute.String("faas.invoked_name", handoff.FunctionName(c.Resource.ARN)), attribute.String("faas.invoked_provider", "aws"))
+		return trace.SpanKindClient, "invoke " + handoff.FunctionName(c.Resource.ARN), attrs
+	}
+	attrs = append(attrs, attribute.String("rpc.system", "aws-api"), attribute.String("rpc.service", c.Resource.Service), attribute.String("rpc.method", c.Resource.Operation))
+	return trace.SpanKindClient, c.Resource.Service + " " + strconv.Quote(c.Resource.Operation), attrs
+}
