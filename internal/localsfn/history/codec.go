@@ -18,10 +18,10 @@ const codecVersion = 1
 // event is its type, a set of flags saying what follows, and that. Texts and
 // values are written where they first occur; later ones refer back by number.
 const (
-	hasID       = 1 << iota // else the previous event's plus one
-	hasPrev                 // else ID minus one
-	hasAt                   // milliseconds after the previous event, else the same
-	hasFrame                // else 0, and so on
+	hasID    = 1 << iota // else the previous event's plus one
+	hasPrev              // else ID minus one
+	hasAt                // milliseconds after the previous event, else the same
+	hasFrame             // else 0, and so on
 	hasIndex
 	hasDeadline
 	hasName
