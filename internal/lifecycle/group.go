@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -300,28 +301,52 @@ func (r *run) abandon(left []*member) error {
 	if cause := context.Cause(r.drain); errors.Is(cause, ErrForced) {
 		return cause
 	}
+	late := r.waitGrace(left)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.drain), grace)
 	defer cancel()
-	var late []string
 	for i := len(left) - 1; i >= 0; i-- {
 		m := left[i]
-		if m.exited != nil {
-			select {
-			case <-m.exited:
-			case <-ctx.Done():
-				late = append(late, m.Name)
-				continue
-			}
+		if !m.started || m.Stop == nil || slices.Contains(late, m.Name) {
+			continue
 		}
-		if m.started && m.Stop != nil {
-			if err := m.Stop(ctx); err != nil {
-				r.options.Logger.Warn("service did not stop cleanly", slog.String("service", m.Name), slog.Any("error", err))
-			}
+		if err := m.Stop(ctx); err != nil {
+			r.options.Logger.Warn("service did not stop cleanly", slog.String("service", m.Name), slog.Any("error", err))
 		}
-		r.setState(m, StateStopped)
 	}
 	if len(late) == 0 {
 		return fmt.Errorf("%w after %s: the rest was cut short", ErrDrainTimeout, r.options.Drain)
 	}
 	return fmt.Errorf("%w after %s: still running: %s", ErrDrainTimeout, r.options.Drain, strings.Join(late, ", "))
+}
+
+// waitGrace returns the names of those that have not returned in time.
+func (r *run) waitGrace(left []*member) (late []string) {
+	over := time.NewTimer(grace)
+	defer over.Stop()
+	expired := false
+	for i := len(left) - 1; i >= 0; i-- {
+		m := left[i]
+		if m.exited != nil && !expired {
+			select {
+			case <-m.exited:
+			case <-over.C:
+				expired = true
+			}
+		}
+		if m.exited != nil && !isClosed(m.exited) {
+			late = append(late, m.Name)
+			continue
+		}
+		r.setState(m, StateStopped)
+	}
+	return late
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
 }

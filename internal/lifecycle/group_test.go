@@ -117,6 +117,7 @@ func TestNextServiceWaitsUntilFormerIsReady(t *testing.T) {
 			t.Errorf("readiness while starting = %+v", got)
 		}
 		time.Sleep(4 * time.Second) // the bubble's clock
+		synctest.Wait()
 		if after < 3*time.Second || after > 3200*time.Millisecond {
 			t.Errorf("next service started after %s, want just after 3s", after)
 		}
