@@ -1,0 +1,120 @@
+package producer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"callfleet/internal/call"
+	"callfleet/internal/producer/journal"
+	"callfleet/internal/queue"
+)
+
+// ErrNoOutcome says that a call was published and its outcome did not come in
+// time: the call goes on.
+var ErrNoOutcome = errors.New("no outcome yet")
+
+// CallOptions describe a single call.
+type CallOptions struct {
+	Template string
+	Method   string
+	Params   json.RawMessage // a JSON object, see ParseParams; nil is {}
+	FlowKey  string
+	Deadline time.Time
+
+	Run string // the run of the call's id "<run>-1"; a new one when ""
+	// Wait waits for the outcome, at most Timeout (without end when 0).
+	Wait    bool
+	Timeout time.Duration
+
+	System string       // messaging.system of the span, "nats" when ""
+	Log    *slog.Logger // nil is slog.Default()
+}
+
+// Call publishes one call. With Wait it returns its result, or ErrNoOutcome;
+// without, a result that has the id and the trace id only.
+func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
+	setDefault(&o.System, "nats")
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Run == "" {
+		o.Run = NewRunID(time.Now())
+	}
+	if err := validateRun(o.Run); err != nil {
+		return journal.Result{}, fmt.Errorf("call: run: %w", err)
+	}
+	r := call.Request{
+		ID: o.Run + "-1", Template: o.Template, Method: o.Method, Params: o.Params, FlowKey: o.FlowKey, Deadline: o.Deadline,
+	}
+	var feed queue.Consumer
+	if o.Wait {
+		var err error
+		if feed, err = d.Feed(ctx, o.Run); err != nil {
+			return journal.Result{}, fmt.Errorf("call %s: open results feed: %w", r.ID, err)
+		}
+		defer feed.Close()
+	}
+	res, sent, err := publishOne(ctx, d, o, r)
+	if err != nil || !o.Wait {
+		return res, err
+	}
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, ErrNoOutcome)
+		defer cancel()
+	}
+	out, err := awaitOne(ctx, feed, openCall{line: 1, sent: sent, traceID: res.TraceID}, r.ID)
+	if err != nil {
+		return res, fmt.Errorf("call %s: %w", r.ID, err)
+	}
+	return out, nil
+}
+
+// publishOne returns what is known of a call that was just published.
+func publishOne(ctx context.Context, d Deps, o CallOptions, r call.Request) (journal.Result, time.Time, error) {
+	sent := time.Now()
+	span := newTracing(o.Run, o.System, d.Encoder.Destination()).start(ctx, &r)
+	s := &session{Producer: &Producer{deps: d, opts: Options{Log: o.Log}}}
+	m, err := s.encode(ctx, r)
+	if err == nil {
+		err = s.deliver(ctx, []queue.Message{m})
+	}
+	if err != nil {
+		span.RecordError(err)
+	}
+	span.End()
+	if err != nil {
+		return journal.Result{}, sent, fmt.Errorf("call %s %s: %w", o.Template, o.Method, err)
+	}
+	return journal.Result{ID: r.ID, Line: 1, Status: string(call.StatusRunning), TraceID: r.Trace.ID()}, sent, nil
+}
+
+func awaitOne(ctx context.Context, feed queue.Consumer, c openCall, id string) (journal.Result, error) {
+	for {
+		events, err := feed.Receive(ctx, 1)
+		if err != nil && ctx.Err() != nil {
+			return journal.Result{}, context.Cause(ctx)
+		}
+		if err != nil {
+			return journal.Result{}, fmt.Errorf("receive outcome: %w", err)
+		}
+		for _, e := range events {
+			o, err := call.DecodeOutcome(e.Body)
+			if err != nil {
+				_ = e.Reject(ctx, err.Error()) // it comes again, and is rejected then
+				continue
+			}
+			// Acknowledged first: the result is returned, not stored.
+			if err := e.Ack(ctx); err != nil && !errors.Is(err, queue.ErrLeaseLost) {
+				return journal.Result{}, fmt.Errorf("acknowledge outcome: %w", err)
+			}
+			if o.ID == id && o.Status.Ended() {
+				return resultOf(o, c), nil
+			}
+		}
+	}
+}
