@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"time"
 )
 
 // Limits bound one Run. All must be positive.
 type Limits struct {
 	MaxOutput int // bytes that one program prints, and of any text on the way
 	MaxSteps  int // operations of all programs together
+	// Timeout bounds all programs together, to a fraction of a millisecond.
+	Timeout time.Duration
 }
 
 // Run executes programs on one set of params, with one budget. It belongs to
@@ -20,6 +23,9 @@ type Run struct {
 	params Params
 	limits Limits
 	steps  int
+	// deadline is set at the first look at the clock, which few programs live
+	// to see.
+	deadline time.Time
 	out    output
 }
 
@@ -40,8 +46,18 @@ func (r *Run) step(at place, n int) error {
 	if r.steps > r.limits.MaxSteps {
 		return errorAt(at, "does more than %d steps", r.limits.MaxSteps)
 	}
-	if before/stepsPerLook != r.steps/stepsPerLook && r.ctx.Err() != nil {
+	if before/stepsPerLook == r.steps/stepsPerLook {
+		return nil
+	}
+	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
+	}
+	now := time.Now()
+	if r.deadline.IsZero() {
+		r.deadline = now.Add(r.limits.Timeout)
+	}
+	if now.After(r.deadline) {
+		return errorAt(at, "takes longer than %v", r.limits.Timeout)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"callfleet/internal/template/sandbox"
 )
 
-var limits = sandbox.Limits{MaxOutput: 1 << 20, MaxSteps: 1 << 20}
+var limits = sandbox.Limits{MaxOutput: 1 << 20, MaxSteps: 1 << 20, Timeout: 10 * time.Second}
 
 const params = `{"name":"Ada \"L\" <x>&y/z?","n":3.0,"big":123456789012345678901234567890,"i":7,"t":true,"f":false,
  "null":null,"empty":"","list":["a",2,"c"],"none_list":[],"user":{"name":"Bob","tags":["x","y"],"b-c":1,"order":2,"in":4},

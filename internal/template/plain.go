@@ -1,0 +1,203 @@
+package template
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Templates are written by hand as plain JSON, one to a file:
+//
+//	{"name": "create-user", "method": "POST", "url": "https://…",
+//	 "headers": {"Accept": "application/json"},
+//	 "payload": {"name": "{{ name }}"}, "timeoutSeconds": 10,
+//	 "retry": {"maxAttempts": 3, "maxDelaySeconds": 20}}
+//
+// name and method are the item's PK and SK; all else has the item's names.
+
+// FromPlain makes a DynamoDB item of a plain template. What is a DynamoDB item
+// already passes as it is. The item is not checked further: Parse does that.
+func FromPlain(data []byte) (json.RawMessage, error) {
+	if len(data) > 2*MaxItemBytes {
+		return nil, fmt.Errorf("read template: has %d bytes, at most %d are allowed", len(data), 2*MaxItemBytes)
+	}
+	if !json.Valid(data) {
+		return nil, fmt.Errorf("read template: %w", notJSONAt(data))
+	}
+	top, err := decodePlain(json.RawMessage(data), 0)
+	if err != nil {
+		return nil, fmt.Errorf("read template: %w", err)
+	}
+	if top.kind != "M" {
+		return nil, errors.New("read template: must be a JSON object")
+	}
+	if top.get("PK") != nil {
+		return bytes.TrimSpace(data), nil
+	}
+	item := &attribute{kind: "M"}
+	for _, key := range []struct{ plain, item string }{{"name", "PK"}, {"method", "SK"}} {
+		v := top.get(key.plain)
+		if v == nil {
+			return nil, fmt.Errorf("read template: %s: is missing", key.plain)
+		}
+		item.members = append(item.members, attributeMember{key.item, v})
+	}
+	for _, m := range top.members {
+		switch m.name {
+		case "name", "method":
+		case "PK", "SK":
+			return nil, fmt.Errorf("read template: %s: belongs to a DynamoDB item, a plain template has name and method", m.name)
+		default:
+			item.members = append(item.members, m)
+		}
+	}
+	return item.appendMembers(nil), nil
+}
+
+func notJSONAt(data []byte) error {
+	var v json.RawMessage
+	err := json.Unmarshal(data, &v)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		before := data[:min(int(syntax.Offset), len(data))]
+		return fmt.Errorf("line %d: %w", 1+bytes.Count(before, []byte("\n")), err)
+	}
+	return errors.New("is not JSON")
+}
+
+// decodePlain gives each JSON value its DynamoDB type.
+func decodePlain(data json.RawMessage, depth int) (*attribute, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("is nested more than %d deep", maxDepth)
+	}
+	data = bytes.TrimSpace(data)
+	switch data[0] {
+	case '"':
+		a := &attribute{kind: "S"}
+		return a, json.Unmarshal(data, &a.text)
+	case 't', 'f':
+		return &attribute{kind: "BOOL", text: string(data)}, nil
+	case 'n':
+		return &attribute{kind: "NULL", text: "true"}, nil
+	case '[':
+		return decodePlainList(data, depth)
+	case '{':
+		a := &attribute{kind: "M"}
+		return a, eachMember(data, func(name string, value json.RawMessage) error {
+			v, err := decodePlain(value, depth+1)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			a.members = append(a.members, attributeMember{name, v})
+			return nil
+		})
+	}
+	return &attribute{kind: "N", text: string(data)}, nil
+}
+
+func decodePlainList(data json.RawMessage, depth int) (*attribute, error) {
+	var list []json.RawMessage
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, err
+	}
+	a := &attribute{kind: "L"}
+	for i, item := range list {
+		v, err := decodePlain(item, depth+1)
+		if err != nil {
+			return nil, fmt.Errorf("%d: %w", i, err)
+		}
+		a.items = append(a.items, v)
+	}
+	return a, nil
+}
+
+// ToPlain makes a plain template of a DynamoDB item, indented, with a newline
+// at its end. Binary attributes and sets have no plain form.
+func ToPlain(item json.RawMessage) ([]byte, error) {
+	a, err := decodeItem(item)
+	if err != nil {
+		return nil, fmt.Errorf("write template: %w", err)
+	}
+	b := []byte{'{'}
+	for _, m := range a.members {
+		name := m.name
+		switch name {
+		case "PK":
+			name = "name"
+		case "SK":
+			name = "method"
+		case "name", "method":
+			return nil, fmt.Errorf("write template: attribute %s has no plain form", name)
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, name), ':')
+		if b, err = m.value.appendPlain(b); err != nil {
+			return nil, fmt.Errorf("write template: %s: %w", m.name, err)
+		}
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, append(b, '}'), "", "  "); err != nil {
+		return nil, fmt.Errorf("write template: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+func (a *attribute) appendPlain(b []byte) ([]byte, error) {
+	var err error
+	switch a.kind {
+	case "S":
+		return appendString(b, a.text), nil
+	case "N", "BOOL":
+		return append(b, a.text...), nil
+	case "NULL":
+		return append(b, "null"...), nil
+	case "M":
+		b = append(b, '{')
+		for i, m := range a.members {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = m.value.appendPlain(append(appendString(b, m.name), ':')); err != nil {
+				return nil, fmt.Errorf("%s: %w", m.name, err)
+			}
+		}
+		return append(b, '}'), nil
+	case "L":
+		b = append(b, '[')
+		for i, item := range a.items {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = item.appendPlain(b); err != nil {
+				return nil, fmt.Errorf("%d: %w", i, err)
+			}
+		}
+		return append(b, ']'), nil
+	}
+	return nil, fmt.Errorf("type %s has no plain form", a.kind)
+}
+
+// FileName is the name of a template's file in a directory: characters that
+// are not safe in every file system are written as %XX.
+func FileName(name, method string) string {
+	return escapeFileName(name) + "." + escapeFileName(method) + ".json"
+}
+
+func escapeFileName(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		safe := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+		if safe {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,142 @@
+package template
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"callfleet/internal/call"
+	"callfleet/internal/template/sandbox"
+)
+
+// rendering is one use of a template.
+type rendering struct{ run *sandbox.Run }
+
+func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessage) (call.Rendered, error) {
+	values, err := sandbox.ParseParams(params)
+	if err != nil {
+		return call.Rendered{}, problem("params", err.Error())
+	}
+	x := rendering{sandbox.NewRun(ctx, values, r.limits())}
+	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry}
+	if out.URL, err = x.url(t); err != nil {
+		return call.Rendered{}, err
+	}
+	if out.Header, err = x.headers(t); err != nil {
+		return call.Rendered{}, err
+	}
+	if t.payload != nil {
+		if out.Body, err = x.body(t.payload); err != nil {
+			return call.Rendered{}, err
+		}
+	}
+	return out, nil
+}
+
+// append runs a program, and says which attribute it is from when it fails.
+func (x *rendering) append(buf []byte, attribute string, p *sandbox.Program) ([]byte, error) {
+	buf, err := x.run.Append(buf, p)
+	if err == nil {
+		return buf, nil
+	}
+	if e, ok := errors.AsType[*sandbox.Error](err); ok {
+		return nil, &problemError{problemOf(attribute, e)}
+	}
+	return nil, err // the caller's context ended
+}
+
+func (x *rendering) text(attribute string, p *sandbox.Program) (string, error) {
+	if text, ok := p.Static(); ok {
+		return text, nil
+	}
+	b, err := x.append(nil, attribute, p)
+	return string(b), err
+}
+
+func (x *rendering) url(t *Template) (string, error) {
+	text, err := x.text("url", t.url)
+	if err != nil {
+		return "", err
+	}
+	url, err := checkURL(text)
+	if err != nil {
+		return "", problem("url", err.Error())
+	}
+	return url, nil
+}
+
+func (x *rendering) headers(t *Template) ([]call.Header, error) {
+	list := make([]call.Header, 0, len(t.headers))
+	size := 0
+	for _, h := range t.headers {
+		value, err := x.text(h.attribute, h.value)
+		if err != nil {
+			return nil, err
+		}
+		if !validHeaderValue(value) {
+			return nil, problem(h.attribute, "holds a line break or another control character")
+		}
+		if size += len(h.name) + len(value); size > maxHeaderBytes {
+			return nil, problem("headers", fmt.Sprintf("have more than %d bytes", maxHeaderBytes))
+		}
+		list = append(list, call.Header{Name: h.name, Value: value})
+	}
+	return list, nil
+}
+
+func (x *rendering) body(p *payload) ([]byte, error) {
+	var body []byte
+	var err error
+	if p.root == nil {
+		body, err = x.append(nil, "payload", p.text)
+	} else {
+		body, err = x.structure(p.root)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.json && !json.Valid(body) {
+		return nil, notJSON(body)
+	}
+	return body, nil
+}
+
+func (x *rendering) structure(l *leaf) ([]byte, error) {
+	var body []byte
+	for ; l != nil; l = l.next {
+		body = append(body, l.before...)
+		switch {
+		case l.program == nil:
+		case l.program.IsJSONValue():
+			var err error
+			if body, err = x.append(body, l.attribute, l.program); err != nil {
+				return nil, err
+			}
+		default:
+			text, err := x.text(l.attribute, l.program)
+			if err != nil {
+				return nil, err
+			}
+			body = appendString(body, text)
+		}
+	}
+	return body, nil
+}
+
+// notJSON says where a body stops being JSON, without showing it.
+func notJSON(body []byte) error {
+	var v json.RawMessage
+	err := json.Unmarshal(body, &v)
+	offset := int64(len(body))
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		offset = syntax.Offset
+	}
+	line, column := 1, 1
+	for _, c := range body[:max(0, min(int(offset)-1, len(body)))] {
+		if column++; c == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return problem("payload", fmt.Sprintf("is not JSON when rendered, from line %d column %d of the output on", line, column))
+}

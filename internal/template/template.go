@@ -1,0 +1,312 @@
+// Package template makes HTTP requests of API templates and params. A template
+// is kept as a DynamoDB item; its URL, headers and payload are texts in
+// pongo2's syntax, run by package sandbox, which says what the language is.
+//
+// # The item
+//
+//	PK              S     name of the template
+//	SK              S     HTTP method
+//	url             S     absolute http or https URL
+//	headers         M     of S, templated values; or S, the same as JSON text
+//	payload         S     text; or M or L, a structure whose texts are templated
+//	contentType     S     instead of a Content-Type header
+//	timeoutSeconds  N     bounds one attempt
+//	retry           M     maxAttempts N, maxDelaySeconds N
+//	engine          S     pongo2, the only one and the default
+//
+// Other attributes are left alone.
+//
+// A structured payload is sent as JSON. A text in it stays a text, whatever it
+// holds; {{ value|tojson }} and nothing else becomes the JSON value itself.
+//
+// Without a Content-Type, a structured payload and a text that begins with {
+// or [ are application/json, any other text is text/plain. The content type
+// decides how values are escaped: as JSON, as a form, as XML, or not at all.
+package template
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"callfleet/internal/call"
+	"callfleet/internal/template/sandbox"
+)
+
+// What an item may be.
+const (
+	// MaxItemBytes bounds an item: DynamoDB's own bound.
+	MaxItemBytes   = 400 << 10
+	maxHeaders     = 100
+	maxDepth       = 64
+	maxTimeout     = 900 // seconds: the task's own timeout
+	maxAttempts    = 100
+	maxDelay       = 900 // seconds
+	maxHeaderBytes = 64 << 10
+	maxURLBytes    = 16 << 10
+)
+
+// Template is a valid API template, compiled. It is safe for concurrent use.
+type Template struct {
+	Name, Method string
+	// ContentType of the payload, "" without one.
+	ContentType string
+	Timeout     time.Duration // of one attempt; 0 is the caller's default
+	Retry       *call.Retry   // nil is the caller's default
+
+	url     *sandbox.Program
+	headers []header
+	payload *payload // nil is none
+}
+
+type header struct {
+	name      string
+	attribute string // for messages
+	value     *sandbox.Program
+}
+
+// Problem is one mistake in an item.
+type Problem struct {
+	Attribute    string // such as "headers.Accept"; "" is the item as a whole
+	Line, Column int    // within a templated text, from 1; 0 when it is none
+	Message      string
+}
+
+// String is "attribute: line 1 column 2: message".
+func (p Problem) String() string {
+	s := p.Message
+	if p.Line > 0 {
+		s = fmt.Sprintf("line %d column %d: %s", p.Line, p.Column, s)
+	}
+	if p.Attribute != "" {
+		s = p.Attribute + ": " + s
+	}
+	return s
+}
+
+// Error holds all mistakes of an item.
+type Error struct {
+	Template string // name and method, as far as they are known
+	Problems []Problem
+}
+
+// Error is all problems on one line.
+func (e *Error) Error() string {
+	list := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		list[i] = p.String()
+	}
+	return "template " + e.Template + ": " + strings.Join(list, "; ")
+}
+
+// Parse reads a DynamoDB JSON item. The error is an *Error with every mistake.
+func Parse(item json.RawMessage) (*Template, error) {
+	p := &parser{}
+	t := p.template(item)
+	if len(p.problems) > 0 {
+		return nil, &Error{Template: p.title(), Problems: p.problems}
+	}
+	return t, nil
+}
+
+// parser collects the problems of one item.
+type parser struct {
+	name, method string
+	problems     []Problem
+}
+
+func (p *parser) title() string {
+	if p.name == "" {
+		return "without a name"
+	}
+	return strings.TrimSpace(strings.ToValidUTF8(p.name, "?") + " " + p.method)
+}
+
+func (p *parser) errorf(attribute, format string, args ...any) {
+	p.problems = append(p.problems, Problem{Attribute: attribute, Message: fmt.Sprintf(format, args...)})
+}
+
+func (p *parser) template(item json.RawMessage) *Template {
+	if len(item) > MaxItemBytes {
+		p.errorf("", "has %d bytes, at most %d are allowed", len(item), MaxItemBytes)
+		return nil
+	}
+	attributes, err := decodeItem(item)
+	if err != nil {
+		p.errorf("", "%v", err)
+		return nil
+	}
+	t := &Template{}
+	t.Name = p.text(attributes, "PK", true)
+	t.Method = p.text(attributes, "SK", true)
+	p.name, p.method = t.Name, t.Method
+	if t.Name != "" {
+		p.check("PK", call.ValidateTemplateName(t.Name))
+	}
+	if t.Method != "" {
+		p.check("SK", call.ValidateMethod(t.Method))
+	}
+	if engine := p.text(attributes, "engine", false); engine != "" && engine != "pongo2" {
+		p.errorf("engine", "must be pongo2")
+	}
+	if url := p.text(attributes, "url", true); url != "" {
+		t.url = p.compile("url", url, sandbox.URL)
+		p.staticURL(url)
+	}
+	p.headers(t, attributes)
+	p.payload(t, attributes)
+	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.get("timeoutSeconds"), maxTimeout)) * time.Second
+	p.retry(t, attributes)
+	return t
+}
+
+func (p *parser) check(attribute string, err error) {
+	if err != nil {
+		p.errorf(attribute, "%v", err)
+	}
+}
+
+// text reads an attribute of type S.
+func (p *parser) text(attributes *attribute, name string, required bool) string {
+	a := attributes.get(name)
+	switch {
+	case a == nil || a.kind == "NULL":
+		if required {
+			p.errorf(name, "is missing")
+		}
+	case a.kind != "S":
+		p.errorf(name, "must be a text (S), is %s", a.kind)
+	case a.text == "" && required:
+		p.errorf(name, "is empty")
+	default:
+		return a.text
+	}
+	return ""
+}
+
+// number reads an attribute of type N: a whole number from 1 to limit.
+func (p *parser) number(name string, a *attribute, limit int) int {
+	if a == nil || a.kind == "NULL" {
+		return 0
+	}
+	if a.kind != "N" {
+		p.errorf(name, "must be a number (N), is %s", a.kind)
+		return 0
+	}
+	n, ok := wholeNumber(a.text)
+	if !ok || n < 1 || n > limit {
+		p.errorf(name, "must be a whole number from 1 to %d", limit)
+		return 0
+	}
+	return n
+}
+
+func (p *parser) compile(attribute, source string, at sandbox.Position) *sandbox.Program {
+	program, err := sandbox.Compile(source, at)
+	if err != nil {
+		p.problems = append(p.problems, problemOf(attribute, err))
+		return nil
+	}
+	return program
+}
+
+func problemOf(attribute string, err error) Problem {
+	if e, ok := err.(*sandbox.Error); ok {
+		return Problem{Attribute: attribute, Line: e.Line, Column: e.Column, Message: e.Message}
+	}
+	return Problem{Attribute: attribute, Message: err.Error()}
+}
+
+// staticURL finds what is wrong with a URL whatever the params.
+func (p *parser) staticURL(url string) {
+	if strings.HasPrefix(url, "{") {
+		return // begins with a value: seen when it is rendered
+	}
+	rest, ok := cutScheme(url)
+	if !ok {
+		p.errorf("url", "must begin with http:// or https://")
+	} else if rest == "" || strings.ContainsRune("/?#", rune(rest[0])) {
+		p.errorf("url", "has no host")
+	}
+}
+
+func (p *parser) headers(t *Template, attributes *attribute) {
+	a := attributes.get("headers")
+	if a != nil && a.kind == "S" && strings.TrimSpace(a.text) != "" {
+		plain, err := plainHeaders(a.text)
+		if err != nil {
+			p.errorf("headers", "%v", err)
+			return
+		}
+		a = plain
+	}
+	switch {
+	case a == nil || a.kind == "NULL" || a.kind == "S":
+		return
+	case a.kind != "M":
+		p.errorf("headers", "must be a map (M) of texts, or JSON text (S), is %s", a.kind)
+		return
+	case len(a.members) > maxHeaders:
+		p.errorf("headers", "has %d, at most %d are allowed", len(a.members), maxHeaders)
+		return
+	}
+	seen := map[string]bool{}
+	for _, m := range a.members {
+		at := "headers." + strings.ToValidUTF8(m.name, "?")
+		key := http.CanonicalHeaderKey(m.name)
+		switch {
+		case !validHeaderName(m.name):
+			p.errorf("headers", "%q is no header name", m.name)
+			continue
+		case reserved(key):
+			p.errorf(at, "is set by the HTTP client and cannot be templated")
+			continue
+		case seen[key]:
+			p.errorf(at, "is there twice")
+			continue
+		case m.value.kind != "S" && m.value.kind != "N":
+			p.errorf(at, "must be a text (S), is %s", m.value.kind)
+			continue
+		}
+		seen[key] = true
+		if key == "Content-Type" {
+			p.contentType(t, at, m.value.text)
+		}
+		t.headers = append(t.headers, header{m.name, at, p.compile(at, m.value.text, sandbox.Text)})
+	}
+}
+
+// contentType checks what decides about escaping, and so must be known before
+// there are params.
+func (p *parser) contentType(t *Template, at, value string) {
+	switch {
+	case strings.Contains(value, "{{") || strings.Contains(value, "{%"):
+		p.errorf(at, "cannot be templated: it decides how values are escaped")
+	case !strings.Contains(value, "/") || !validHeaderValue(value):
+		p.errorf(at, "must be a media type such as application/json")
+	default:
+		t.ContentType = value
+	}
+}
+
+func (p *parser) retry(t *Template, attributes *attribute) {
+	a := attributes.get("retry")
+	if a == nil || a.kind == "NULL" {
+		return
+	}
+	if a.kind != "M" {
+		p.errorf("retry", "must be a map (M), is %s", a.kind)
+		return
+	}
+	for _, m := range a.members {
+		if m.name != "maxAttempts" && m.name != "maxDelaySeconds" {
+			p.errorf("retry."+strings.ToValidUTF8(m.name, "?"), "is unknown: there are maxAttempts and maxDelaySeconds")
+		}
+	}
+	t.Retry = &call.Retry{
+		MaxAttempts: p.number("retry.maxAttempts", a.get("maxAttempts"), maxAttempts),
+		MaxDelay:    time.Duration(p.number("retry.maxDelaySeconds", a.get("maxDelaySeconds"), maxDelay)) * time.Second,
+	}
+}
