@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"callfleet/internal/localsfn/asl/condition"
 	"callfleet/internal/localsfn/expr"
 )
 
@@ -35,10 +36,10 @@ func (p *parser) choice(o *object, s *State) {
 
 // condition reads what a rule, or an operand of And, Or and Not, compares. It
 // returns nil if that is broken, which the parser has then reported.
-func (p *parser) condition(o *object) Condition {
+func (p *parser) condition(o *object) condition.Condition {
 	var operators []string
 	for _, m := range o.v.Members() {
-		if isOperator(m.Key) || isCombinator(m.Key) {
+		if condition.IsOperator(m.Key) || isCombinator(m.Key) {
 			operators = append(operators, m.Key)
 		}
 	}
@@ -61,76 +62,51 @@ func (p *parser) condition(o *object) Condition {
 		if !ok {
 			return nil
 		}
-		return negation{p.nested(inner)}
+		return condition.Not(p.nested(inner))
 	default:
 		return p.comparison(o, operator)
 	}
 }
 
 // nested reads a condition below a rule.
-func (p *parser) nested(o *object) Condition {
+func (p *parser) nested(o *object) condition.Condition {
 	c := p.condition(o)
 	o.text("Comment")
 	o.finish()
 	return c
 }
 
-func (p *parser) combination(o *object, operator string) Condition {
+func (p *parser) combination(o *object, operator string) condition.Condition {
 	operands := o.list(operator)
 	if len(operands) == 0 && o.v.Get(operator).Kind() == expr.KindArray {
 		o.fail(operator, "Value cannot be empty")
 	}
-	c := combination{any: operator == "Or"}
+	var conditions []condition.Condition
 	for i, v := range operands {
 		if inner, ok := p.object(v, fmt.Sprintf("%s[%d]", o.at(operator), i)); ok {
-			c.conditions = append(c.conditions, p.nested(inner))
+			conditions = append(conditions, p.nested(inner))
 		}
 	}
-	return c
+	if operator == "Or" {
+		return condition.Any(conditions)
+	}
+	return condition.All(conditions)
 }
 
-func (p *parser) comparison(o *object, operator string) Condition {
+func (p *parser) comparison(o *object, operator string) condition.Condition {
 	p.required(o, "Variable")
-	c := comparison{variable: o.jsonPath("Variable")}
-	if test, ok := typeTests[operator]; ok {
-		c.test, c.want, c.presence = test, o.flag(operator), operator == "IsPresent"
-		return c
+	variable := o.jsonPath("Variable")
+	if condition.IsTypeTest(operator) {
+		return condition.Test(operator, variable, o.flag(operator))
 	}
-	name, fromPath := strings.CutSuffix(operator, "Path")
-	c.family, c.accept = split(name)
-	if fromPath {
-		c.operandPath = o.jsonPath(operator)
-		return c
+	if name, ok := strings.CutSuffix(operator, "Path"); ok {
+		return condition.ComparePath(name, variable, o.jsonPath(operator))
 	}
-	c.operand = o.value(operator)
-	if !c.family.accepts(c.operand) {
-		o.fail(operator, c.family.expectation())
+	c, problem := condition.Compare(operator, variable, o.value(operator))
+	if problem != "" {
+		o.fail(operator, problem)
 	}
 	return c
 }
 
 func isCombinator(name string) bool { return name == "And" || name == "Or" || name == "Not" }
-
-func isOperator(name string) bool {
-	if _, ok := typeTests[name]; ok || name == "StringMatches" {
-		return true
-	}
-	f, relation := split(strings.TrimSuffix(name, "Path"))
-	return f != 0 && relation != 0 && f != matches
-}
-
-// split takes "NumericLessThan" apart; the zeros say it is no operator.
-func split(name string) (family, relation) {
-	if name == "StringMatches" {
-		return matches, equal
-	}
-	for _, f := range []family{stringly, numeric, boolean, timestamp} {
-		if rest, ok := strings.CutPrefix(name, f.prefix()); ok {
-			if f == boolean && rest != "Equals" {
-				return 0, 0
-			}
-			return f, relations[rest]
-		}
-	}
-	return 0, 0
-}

@@ -3,6 +3,7 @@ package asl
 import (
 	"time"
 
+	"callfleet/internal/localsfn/asl/condition"
 	"callfleet/internal/localsfn/expr"
 )
 
@@ -163,14 +164,7 @@ type Catcher struct {
 
 // Rule is one entry of Choices.
 type Rule struct {
-	Condition Condition
+	Condition condition.Condition
 	Assign    *expr.Template
 	Next      string
-}
-
-// Condition is a comparison or a combination of conditions.
-type Condition interface {
-	// Holds reports whether the condition is true; the error is an
-	// *expr.Error.
-	Holds(scope *expr.Scope) (bool, error)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"callfleet/internal/localsfn/asl/condition"
 	"callfleet/internal/localsfn/expr"
 )
 
@@ -181,7 +182,7 @@ func (p *parser) wait(o *object, s *State) {
 		s.Delay.TimestampPath = o.jsonPath("TimestampPath")
 	}
 	if text := o.text("Timestamp"); text != "" {
-		t, ok := ParseTimestamp(text)
+		t, ok := condition.ParseTimestamp(text)
 		if !ok {
 			o.fail("Timestamp", "String does not match RFC3339 timestamp")
 		}

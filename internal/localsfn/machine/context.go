@@ -43,7 +43,8 @@ func (d *decision) contextObject(f *frame, more []expr.Member) expr.Value {
 		{Key: "Name", Value: expr.String(f.state)},
 		{Key: "EnteredTime", Value: moment(f.enteredAt)},
 	}
-	if d.state(f).Kind == asl.Task {
+	switch d.state(f).Kind {
+	case asl.Task, asl.Parallel, asl.Map:
 		state = append(state, expr.Member{Key: "RetryCount", Value: expr.Int(f.retryCount)})
 	}
 	members = append(members, expr.Member{Key: "State", Value: expr.Object(state...)})

@@ -11,11 +11,7 @@ import (
 	"callfleet/internal/localsfn/history"
 )
 
-const (
-	errRuntime   = "States.Runtime"
-	errDataLimit = "States.DataLimitExceeded"
-	errTimeout   = "States.Timeout"
-)
+const errTimeout = "States.Timeout"
 
 // failure is an error on its way to whoever handles it.
 type failure struct {
@@ -30,7 +26,7 @@ type failure struct {
 func (d *decision) runtimeError(f *frame, err error) failure {
 	var e *expr.Error
 	if !errors.As(err, &e) {
-		e = &expr.Error{Name: errRuntime, Message: err.Error()}
+		e = &expr.Error{Name: expr.Runtime, Message: err.Error()}
 	}
 	return d.prefixed(f, e.Name, e.Message)
 }
@@ -38,14 +34,14 @@ func (d *decision) runtimeError(f *frame, err error) failure {
 // prefixed is a failure worded as AWS words those of its own.
 func (d *decision) prefixed(f *frame, name, message string) failure {
 	cause := fmt.Sprintf("An error occurred while executing the state '%s' (entered at the event id #%d). %s", f.state, f.enteredID, message)
-	return failure{name: &name, cause: &cause, final: name == errRuntime}
+	return failure{name: &name, cause: &cause, final: name == expr.Runtime}
 }
 
 // tooLarge is what a result beyond the quota fails with; what names the state
 // or the service.
 func tooLarge(what string) failure {
 	return failure{
-		name:  text(errDataLimit),
+		name:  text(expr.DataLimitExceeded),
 		cause: text("The state/task '" + what + "' returned a result with a size exceeding the maximum number of bytes service limit."),
 	}
 }

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"math"
+
 	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/history"
@@ -32,15 +34,14 @@ func (d *decision) executeMap(f *frame, s *asl.State, input expr.Value) {
 // the same answer each time it is asked during an attempt.
 func (d *decision) resolveMap(f *frame, s *asl.State, input expr.Value) (items []expr.Value, limit int64, err error) {
 	scope := d.scope(f, input)
-	list, named := input, ""
+	list := input
 	if s.Items != nil {
-		if list, err = s.Items.Eval(scope); err != nil {
+		if list, err = s.Items.Items(scope); err != nil {
 			return nil, 0, err
 		}
-		named = s.Items.String()
 	}
 	if list.Kind() != expr.KindArray {
-		return nil, 0, notAList(named)
+		return nil, 0, &expr.Error{Name: expr.Runtime, Message: "Reference path \"$\" must point to array."}
 	}
 	if limit, err = evalAmount("MaxConcurrencyPath", s.MaxConcurrency, scope, 0); err != nil {
 		return nil, 0, err
@@ -51,31 +52,29 @@ func (d *decision) resolveMap(f *frame, s *asl.State, input expr.Value) (items [
 	return list.Elements(), limit, nil
 }
 
-func notAList(path string) error {
-	if path == "" {
-		return &expr.Error{Name: errRuntime, Message: "Map state input must be an array."}
-	}
-	return &expr.Error{Name: errRuntime, Message: "Reference path \"" + path + "\" must point to array."}
-}
-
 // checkTolerance evaluates what an inline Map accepts but does not act on.
 func checkTolerance(t asl.Tolerance, scope *expr.Scope) error {
 	if t.Count.Path != nil {
-		v, err := t.Count.Path.Eval(scope)
+		const field = "ToleratedFailureCount"
+		n, err := evalAmount(field+"Path", t.Count, scope, math.MinInt64)
 		if err != nil {
 			return err
 		}
-		if n, ok := v.Int(); ok && n < 0 {
-			return &expr.Error{Name: errRuntime, Message: "ToleratedFailureCount cannot be negative."}
+		if n < 0 {
+			return &expr.Error{Name: expr.Runtime, Message: field + " cannot be negative."}
 		}
 	}
 	if t.Percentage.Path != nil {
+		const field = "ToleratedFailurePercentage"
 		v, err := t.Percentage.Path.Eval(scope)
 		if err != nil {
 			return err
 		}
-		if v.Kind() == expr.KindNumber && (v.Float() < 0 || v.Float() > 100) {
-			return &expr.Error{Name: errRuntime, Message: "ToleratedFailurePercentage must be between 0 and 100."}
+		if v.Kind() != expr.KindNumber {
+			return notA("float", field+"Path", v, t.Percentage.Path)
+		}
+		if v.Float() < 0 || v.Float() > 100 {
+			return &expr.Error{Name: expr.Runtime, Message: field + " must be between 0 and 100."}
 		}
 	}
 	return nil
@@ -136,7 +135,7 @@ func (d *decision) startIteration(f *frame) {
 }
 
 func (d *decision) iterationInput(f *frame, s *asl.State, index int64) (expr.Value, error) {
-	item := f.group.items[index]
+	item := f.group.items[index].Compact()
 	if s.Parameters == nil {
 		return item, nil
 	}

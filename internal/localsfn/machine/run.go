@@ -96,11 +96,7 @@ func filter(p asl.Filter, scope *expr.Scope) (expr.Value, error) {
 	case p.Path == nil:
 		return scope.Input, nil
 	}
-	v, err := p.Path.Eval(scope)
-	if err != nil {
-		return v, err
-	}
-	return v, nil
+	return p.Path.Eval(scope)
 }
 
 // payload applies Parameters.
@@ -124,10 +120,10 @@ func (d *decision) executePass(f *frame, s *asl.State, input expr.Value) {
 }
 
 func (d *decision) executeFail(f *frame, s *asl.State, scope *expr.Scope) {
-	name, err := evalText(s.Error, scope)
+	name, err := evalText("ErrorPath", s.Error, scope)
 	if err == nil {
 		var cause *string
-		if cause, err = evalText(s.Cause, scope); err == nil {
+		if cause, err = evalText("CausePath", s.Cause, scope); err == nil {
 			d.failFrame(f, failure{name: name, cause: cause})
 			return
 		}
@@ -135,16 +131,16 @@ func (d *decision) executeFail(f *frame, s *asl.State, scope *expr.Scope) {
 	d.fail(f, d.runtimeError(f, err))
 }
 
-func evalText(t asl.Text, scope *expr.Scope) (*string, error) {
+func evalText(field string, t asl.Text, scope *expr.Scope) (*string, error) {
 	if t.Expr == nil {
 		return t.Value, nil
 	}
-	v, err := t.Expr.Eval(scope)
+	v, err := t.Expr.EvalField(scope, field)
 	if err != nil {
 		return nil, err
 	}
 	if v.Kind() != expr.KindString {
-		return nil, &expr.Error{Name: errRuntime, Message: "The value of '" + t.Expr.String() + "' is not a string: " + string(v.JSON())}
+		return nil, &expr.Error{Name: expr.Runtime, Message: "The value of '" + t.Expr.String() + "' is not a string: " + string(v.JSON())}
 	}
 	return text(v.Text()), nil
 }

@@ -81,12 +81,21 @@ func evalAmount(field string, a asl.Amount, scope *expr.Scope, least int64) (int
 	}
 	n, ok := v.Int()
 	if v.Kind() != expr.KindNumber || !ok {
-		return 0, &expr.Error{Name: errRuntime, Message: fmt.Sprintf("The %s field refers to value %s which is not a valid integer: %s", field, v.JSON(), a.Path)}
+		return 0, notA("integer", field, v, a.Path)
 	}
 	if n < least {
-		return 0, &expr.Error{Name: errRuntime, Message: fmt.Sprintf("The %s field refers to value %d which is less than %d: %s", field, n, least, a.Path)}
+		return 0, &expr.Error{Name: expr.Runtime, Message: fmt.Sprintf("The %s field refers to value %d which is less than %d: %s", field, n, least, a.Path)}
 	}
 	return n, nil
+}
+
+// notA is the error of a path that leads to something other than a number.
+func notA(what, field string, v expr.Value, path *expr.Path) error {
+	shown := string(v.JSON())
+	if v.Kind() == expr.KindString {
+		shown = v.Text()
+	}
+	return &expr.Error{Name: expr.Runtime, Message: fmt.Sprintf("The %s field refers to value \"%s\" which is not a valid %s: %s", field, shown, what, path)}
 }
 
 // taskEvent completes an event about the frame's task.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"callfleet/internal/localsfn/asl"
+	"callfleet/internal/localsfn/asl/condition"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/history"
 )
@@ -56,42 +57,42 @@ func (d *decision) checkedWait(at time.Time, err error) (int64, error) {
 		return 0, err
 	}
 	if at.Sub(d.env.Now) > maxWait*time.Second {
-		return 0, &expr.Error{Name: errRuntime, Message: "Wait state delay is too long."}
+		return 0, &expr.Error{Name: expr.Runtime, Message: "Wait state delay is too long."}
 	}
 	// Waiting must not end before the time given.
 	return at.Add(time.Millisecond - 1).UnixMilli(), nil
 }
 
 func waitSeconds(scope *expr.Scope, path *expr.Path) (int64, error) {
-	v, err := path.Eval(scope)
-	if err != nil {
-		return 0, err
+	v, found := path.Lookup(scope)
+	if !found {
+		return 0, &expr.Error{Name: expr.Runtime, Message: "The SecondsPath parameter does not reference an input value: " + path.String()}
 	}
 	shown := path.String() + " == " + string(v.JSON())
 	n, whole := v.Int()
 	switch {
 	case v.Kind() != expr.KindNumber || !whole:
-		return 0, &expr.Error{Name: errRuntime, Message: "The SecondsPath parameter cannot be parsed as a long value: " + shown}
+		return 0, &expr.Error{Name: expr.Runtime, Message: "The SecondsPath parameter cannot be parsed as a long value: " + shown}
 	case n < 0:
-		return 0, &expr.Error{Name: errRuntime, Message: "The SecondsPath parameter references a negative value: " + shown}
+		return 0, &expr.Error{Name: expr.Runtime, Message: "The SecondsPath parameter references a negative value: " + shown}
 	case n > maxWait || n > math.MaxInt64/1000:
-		return 0, &expr.Error{Name: errRuntime, Message: "Wait state delay is too long."}
+		return 0, &expr.Error{Name: expr.Runtime, Message: "Wait state delay is too long."}
 	}
 	return n, nil
 }
 
 func waitTimestamp(scope *expr.Scope, path *expr.Path) (time.Time, error) {
-	v, err := path.Eval(scope)
-	if err != nil {
-		return time.Time{}, err
+	v, found := path.Lookup(scope)
+	if !found {
+		return time.Time{}, &expr.Error{Name: expr.Runtime, Message: "The TimestampPath parameter does not reference an input value: " + path.String()}
 	}
-	at, ok := asl.ParseTimestamp(v.Text())
+	at, ok := condition.ParseTimestamp(v.Text())
 	if v.Kind() != expr.KindString || !ok {
 		shown := string(v.JSON())
 		if v.Kind() == expr.KindString {
 			shown = v.Text()
 		}
-		return time.Time{}, &expr.Error{Name: errRuntime, Message: "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: " + path.String() + " == " + shown}
+		return time.Time{}, &expr.Error{Name: expr.Runtime, Message: "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: " + path.String() + " == " + shown}
 	}
 	return at, nil
 }

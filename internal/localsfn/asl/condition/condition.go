@@ -1,4 +1,5 @@
-package asl
+// Package condition holds the comparisons and combinations of Choice rules.
+package condition
 
 import (
 	"cmp"
@@ -6,6 +7,76 @@ import (
 
 	"callfleet/internal/localsfn/expr"
 )
+
+// Condition is a comparison or a combination of conditions.
+type Condition interface {
+	// Holds reports whether the condition is true; the error is an
+	// *expr.Error.
+	Holds(scope *expr.Scope) (bool, error)
+}
+
+// IsOperator reports whether name is a comparison operator of the language.
+func IsOperator(name string) bool {
+	if _, ok := typeTests[name]; ok || name == "StringMatches" {
+		return true
+	}
+	f, relation := split(strings.TrimSuffix(name, "Path"))
+	return f != 0 && relation != 0 && f != matches
+}
+
+// IsTypeTest reports whether the operator looks at a value's type only; its
+// operand is a boolean.
+func IsTypeTest(operator string) bool {
+	_, ok := typeTests[operator]
+	return ok
+}
+
+// Test is a comparison by a type test.
+func Test(operator string, variable *expr.Path, want bool) Condition {
+	return comparison{variable: variable, test: typeTests[operator], want: want, presence: operator == "IsPresent"}
+}
+
+// Compare is a comparison with an operand of the definition. The problem is ""
+// or what is wrong with the operand.
+func Compare(operator string, variable *expr.Path, operand expr.Value) (c Condition, problem string) {
+	f, accept := split(operator)
+	if !f.accepts(operand) {
+		return nil, f.expectation()
+	}
+	return comparison{variable: variable, family: f, accept: accept, operand: operand}, ""
+}
+
+// ComparePath is a comparison with an operand read at run time; operator is
+// without its suffix "Path".
+func ComparePath(operator string, variable, operand *expr.Path) Condition {
+	f, accept := split(operator)
+	return comparison{variable: variable, family: f, accept: accept, operandPath: operand}
+}
+
+// All holds if all of the conditions do.
+func All(conditions []Condition) Condition { return combination{conditions: conditions} }
+
+// Any holds if one of the conditions does.
+func Any(conditions []Condition) Condition { return combination{any: true, conditions: conditions} }
+
+// Not holds if c does not.
+func Not(c Condition) Condition { return negation{c} }
+
+// split takes "NumericLessThan" apart; the zeros say it is no operator.
+func split(name string) (family, relation) {
+	if name == "StringMatches" {
+		return matches, equal
+	}
+	for _, f := range []family{stringly, numeric, boolean, timestamp} {
+		if rest, ok := strings.CutPrefix(name, f.prefix()); ok {
+			if f == boolean && rest != "Equals" {
+				return 0, 0
+			}
+			return f, relations[rest]
+		}
+	}
+	return 0, 0
+}
 
 // family is what a comparison operator compares.
 type family uint8
@@ -97,11 +168,11 @@ type comparison struct {
 // Holds applies the operator. Values of different types are simply not equal,
 // less or greater.
 func (c comparison) Holds(scope *expr.Scope) (bool, error) {
-	v, err := c.variable.Eval(scope)
+	v, found := c.variable.Lookup(scope)
 	if c.presence {
-		return (err == nil && !v.IsAbsent()) == c.want, nil
+		return found == c.want, nil
 	}
-	if err != nil {
+	if !found {
 		return false, invalidVariable(c.variable)
 	}
 	if c.test != nil {
@@ -109,7 +180,7 @@ func (c comparison) Holds(scope *expr.Scope) (bool, error) {
 	}
 	operand := c.operand
 	if c.operandPath != nil {
-		if operand, err = c.operandPath.Eval(scope); err != nil {
+		if operand, found = c.operandPath.Lookup(scope); !found {
 			return false, invalidVariable(c.operandPath)
 		}
 	}
@@ -119,7 +190,7 @@ func (c comparison) Holds(scope *expr.Scope) (bool, error) {
 
 func invalidVariable(path *expr.Path) error {
 	return &expr.Error{
-		Name:    "States.Runtime",
+		Name:    expr.Runtime,
 		Message: "Invalid path '" + path.String() + "': The choice state's condition path references an invalid value.",
 	}
 }

@@ -1,4 +1,4 @@
-package asl
+package condition
 
 import (
 	"strings"
