@@ -43,9 +43,14 @@ func CompileReference(text string) (*Reference, error) {
 func (r *Reference) String() string { return r.path.text }
 
 // Set returns root with v at the place the reference names, making the objects
-// on the way there. An index must exist already. The error is a *Conflict.
+// on the way there. An index must exist already. Unless v replaces the root, the
+// result is compact. The error is a *Conflict.
 func (r *Reference) Set(root, v value.Value) (value.Value, error) {
-	return set(r.path.segments, root, root, v)
+	out, err := set(r.path.segments, root, root, v)
+	if err != nil || r.path.IsRoot() {
+		return out, err
+	}
+	return out.Compact(), nil
 }
 
 func set(segments []segment, input, at, v value.Value) (value.Value, error) {

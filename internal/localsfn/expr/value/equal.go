@@ -93,7 +93,11 @@ func (v Value) AppendKey(dst []byte) []byte {
 			dst = append(m.Value.AppendKey(dst), ',')
 		}
 		return append(dst, '}')
+	case KindBool:
+		return strconv.AppendBool(dst, v.Bool())
+	case KindNull:
+		return append(dst, "null"...)
 	default:
-		return v.AppendJSON(dst)
+		return dst
 	}
 }
