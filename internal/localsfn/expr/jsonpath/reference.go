@@ -81,8 +81,12 @@ func set(segments []segment, input, at, v value.Value) (value.Value, error) {
 	return at.With(s.names[0], inner), nil
 }
 
-// Get returns what is at the place the path names, or a *Conflict.
+// Get evaluates the path like Eval, but where a definite path leads nowhere the
+// error is a *Conflict.
 func (p *Path) Get(root value.Value) (value.Value, error) {
+	if !p.definite || p.call != nil {
+		return p.Eval(root)
+	}
 	v, at, ok := p.follow(root)
 	if ok {
 		return v, nil
