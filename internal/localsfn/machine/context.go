@@ -82,8 +82,8 @@ func (d *decision) sharedContext() []expr.Member {
 func (d *decision) currentItem(f *frame) expr.Value {
 	for ; f.parent != nil; f = f.parent {
 		if g := f.parent.group; g != nil && g.isMap {
-			if !d.resolve(f.parent) || f.index >= int64(len(g.items)) {
-				return expr.Value{}
+			if d.resolve(f.parent) != nil {
+				return expr.Value{} // the Map state itself fails when it goes on
 			}
 			return mapItem(f.index, g.items[f.index])
 		}

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"slices"
 	"time"
 
 	"callfleet/internal/localsfn/asl"
@@ -171,7 +172,18 @@ func (d *decision) handle(in Input) {
 		// AWS's ExecutionAborted follows no event.
 		d.emit(nil, history.Event{Type: history.ExecutionAborted, Error: in.Error, Cause: in.Cause})
 	case Continue:
-		d.x.root.each(func(f *frame) { d.push(f) })
+		d.pushAll(d.x.root)
+	}
+}
+
+// pushAll pushes a frame and all below it, so that the first child runs first
+// and before what started it.
+func (d *decision) pushAll(f *frame) {
+	d.push(f)
+	if f.group != nil {
+		for _, c := range slices.Backward(f.group.children) {
+			d.pushAll(c)
+		}
 	}
 }
 
@@ -193,7 +205,6 @@ func (d *decision) tick() {
 		case f.phase == phaseTask:
 			d.taskTimedOut(f)
 		default:
-			f.deadline = 0 // the frame's next event says so too
 			d.push(f)
 		}
 	}

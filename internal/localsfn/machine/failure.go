@@ -124,13 +124,14 @@ func (d *decision) backoff(r *asl.Retrier, made int64) time.Duration {
 	return time.Duration(delay)
 }
 
-// catch leaves a state by way of a catcher.
+// catch leaves a state by way of a catcher. OutputPath does not apply, and what
+// goes wrong here is not caught again.
 func (d *decision) catch(f *frame, s *asl.State, c *asl.Catcher, why failure) {
 	caught := expr.Object(
 		expr.Member{Key: "Error", Value: nullable(why.name)},
 		expr.Member{Key: "Cause", Value: nullable(why.cause)},
 	)
-	out := exit{value: caught, assign: c.Assign, assignFrom: caught, next: c.Next, caught: true}
+	out := exit{value: caught, assign: c.Assign, assignFrom: caught, next: c.Next}
 	switch {
 	case c.DiscardResult:
 		out.value = f.input
@@ -142,11 +143,9 @@ func (d *decision) catch(f *frame, s *asl.State, c *asl.Catcher, why failure) {
 		}
 		out.value = value
 	}
-	if out.value.Size() > maxData {
-		d.failFrame(f, tooLarge(s.Name))
-		return
+	if why := d.exit(f, s, out); why != nil {
+		d.failFrame(f, *why)
 	}
-	d.exit(f, s, out)
 }
 
 func nullable(s *string) expr.Value {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"math"
 
 	"callfleet/internal/localsfn/asl"
@@ -84,7 +85,9 @@ func checkTolerance(t asl.Tolerance, scope *expr.Scope) error {
 // has ended, ends the group. It returns false if it has to wait for a child.
 func (d *decision) stepGroup(f *frame) bool {
 	g := f.group
-	if !d.resolve(f) {
+	if err := d.resolve(f); err != nil {
+		d.abortGroup(f, f.last)
+		d.fail(f, d.runtimeError(f, err))
 		return true
 	}
 	switch {
@@ -99,22 +102,22 @@ func (d *decision) stepGroup(f *frame) bool {
 }
 
 // resolve fills in what a replay has not: items and concurrency.
-func (d *decision) resolve(f *frame) bool {
+func (d *decision) resolve(f *frame) error {
 	g := f.group
 	if !g.isMap || g.resolved {
-		return true
+		return nil
 	}
 	s := d.state(f)
-	input, err := filter(s.Input, d.scope(f, f.input))
-	if err == nil {
-		g.items, g.limit, err = d.resolveMap(f, s, input)
-	}
+	input, err := d.filter(f, s.Input, f.input)
 	if err != nil {
-		d.fail(f, d.runtimeError(f, err))
-		return false
+		return err
 	}
-	g.resolved = true
-	return true
+	g.items, g.limit, err = d.resolveMap(f, s, input)
+	if err == nil && int64(len(g.items)) != g.length {
+		err = fmt.Errorf("map state has %d items, had %d when it started", len(g.items), g.length)
+	}
+	g.resolved = err == nil
+	return err
 }
 
 func (d *decision) startIteration(f *frame) {
@@ -139,7 +142,7 @@ func (d *decision) iterationInput(f *frame, s *asl.State, index int64) (expr.Val
 	if s.Parameters == nil {
 		return item, nil
 	}
-	input, err := filter(s.Input, d.scope(f, f.input))
+	input, err := d.filter(f, s.Input, f.input)
 	if err != nil {
 		return input, err
 	}

@@ -60,12 +60,11 @@ func (d *decision) enter(f *frame) {
 // execute runs the state that was entered, or runs it again.
 func (d *decision) execute(f *frame) {
 	s := d.state(f)
-	scope := d.scope(f, f.input)
 	if s.Kind == asl.Fail {
-		d.executeFail(f, s, scope)
+		d.executeFail(f, s)
 		return
 	}
-	input, err := filter(s.Input, scope)
+	input, err := d.filter(f, s.Input, f.input)
 	if err != nil {
 		d.fail(f, d.runtimeError(f, err))
 		return
@@ -74,7 +73,7 @@ func (d *decision) execute(f *frame) {
 	case asl.Pass:
 		d.executePass(f, s, input)
 	case asl.Succeed:
-		d.leave(f, s, input)
+		d.pass(f, s, input)
 	case asl.Choice:
 		d.executeChoice(f, s, input)
 	case asl.Wait:
@@ -88,15 +87,15 @@ func (d *decision) execute(f *frame) {
 	}
 }
 
-// filter applies InputPath or OutputPath to the scope's input.
-func filter(p asl.Filter, scope *expr.Scope) (expr.Value, error) {
+// filter applies InputPath or OutputPath to v.
+func (d *decision) filter(f *frame, p asl.Filter, v expr.Value) (expr.Value, error) {
 	switch {
 	case p.Discard:
 		return expr.Object(), nil
 	case p.Path == nil:
-		return scope.Input, nil
+		return v, nil
 	}
-	return p.Path.Eval(scope)
+	return p.Path.Eval(d.scope(f, v))
 }
 
 // payload applies Parameters.
@@ -119,7 +118,8 @@ func (d *decision) executePass(f *frame, s *asl.State, input expr.Value) {
 	d.finish(f, s, result)
 }
 
-func (d *decision) executeFail(f *frame, s *asl.State, scope *expr.Scope) {
+func (d *decision) executeFail(f *frame, s *asl.State) {
+	scope := d.scope(f, f.input)
 	name, err := evalText("ErrorPath", s.Error, scope)
 	if err == nil {
 		var cause *string
@@ -154,7 +154,7 @@ func (d *decision) executeChoice(f *frame, s *asl.State, input expr.Value) {
 			return
 		}
 		if holds {
-			d.exit(f, s, exit{value: input, assign: s.Rules[i].Assign, assignFrom: input, next: s.Rules[i].Next})
+			d.leave(f, s, exit{value: input, assign: s.Rules[i].Assign, assignFrom: input, next: s.Rules[i].Next})
 			return
 		}
 	}
@@ -162,15 +162,15 @@ func (d *decision) executeChoice(f *frame, s *asl.State, input expr.Value) {
 		d.fail(f, d.prefixed(f, "States.NoChoiceMatched", "Failed to transition out of the state. The state does not point to a next state."))
 		return
 	}
-	d.exit(f, s, exit{value: input, assign: s.Assign, assignFrom: input, next: s.Default})
+	d.leave(f, s, exit{value: input, assign: s.Assign, assignFrom: input, next: s.Default})
 }
 
-// leave exits a state that has no result of its own: its output is its input.
-func (d *decision) leave(f *frame, s *asl.State, input expr.Value) {
-	d.exit(f, s, exit{value: input, assign: s.Assign, assignFrom: input, next: s.Next})
+// pass leaves a state that has no result of its own: its output is its input.
+func (d *decision) pass(f *frame, s *asl.State, input expr.Value) {
+	d.leave(f, s, exit{value: input, assign: s.Assign, assignFrom: input, next: s.Next})
 }
 
-// finish exits a state with a result.
+// finish leaves a state with a result.
 func (d *decision) finish(f *frame, s *asl.State, result expr.Value) {
 	if s.ResultSelector != nil {
 		selected, err := s.ResultSelector.Eval(d.scope(f, result))
@@ -191,7 +191,7 @@ func (d *decision) finish(f *frame, s *asl.State, result expr.Value) {
 			return
 		}
 	}
-	d.exit(f, s, exit{value: value, assign: s.Assign, assignFrom: result, next: s.Next})
+	d.leave(f, s, exit{value: value, assign: s.Assign, assignFrom: result, next: s.Next})
 }
 
 // exit is how a state is left.
@@ -201,32 +201,38 @@ type exit struct {
 	assign     *expr.Template
 	assignFrom expr.Value
 	next       string
-	// caught leaves OutputPath out.
-	caught bool
 }
 
-func (d *decision) exit(f *frame, s *asl.State, out exit) {
-	if !out.caught {
-		value, err := filter(s.Output, d.scope(f, out.value))
-		if err != nil {
-			d.fail(f, d.runtimeError(f, err))
-			return
-		}
-		out.value = value
+// leave leaves a state, or fails it if its output cannot be made.
+func (d *decision) leave(f *frame, s *asl.State, out exit) {
+	value, err := d.filter(f, s.Output, out.value)
+	if err != nil {
+		d.fail(f, d.runtimeError(f, err))
+		return
 	}
+	out.value = value
+	if why := d.exit(f, s, out); why != nil {
+		d.fail(f, *why)
+	}
+}
+
+// exit assigns variables and makes the event; a failure has made none.
+func (d *decision) exit(f *frame, s *asl.State, out exit) *failure {
 	var assigned expr.Value
 	if out.assign != nil {
 		var err error
 		if assigned, err = out.assign.Eval(d.scope(f, out.assignFrom)); err != nil {
-			d.fail(f, d.runtimeError(f, err))
-			return
+			why := d.runtimeError(f, err)
+			return &why
 		}
 	}
 	if out.value.Size() > maxData {
-		d.fail(f, tooLarge(s.Name))
-		return
+		why := tooLarge(s.Name)
+		why.final = true
+		return &why
 	}
 	d.emit(f, history.Event{Type: exited[s.Kind], Name: s.Name, Data: out.value, Assigned: assigned, Next: out.next})
+	return nil
 }
 
 // endFrame tells what started the frame that it ended well.

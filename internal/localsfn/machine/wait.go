@@ -20,7 +20,7 @@ func (d *decision) executeWait(f *frame, s *asl.State, input expr.Value) {
 		return
 	}
 	if until <= d.now {
-		d.leave(f, s, input)
+		d.pass(f, s, input)
 		return
 	}
 	d.emit(f, history.Event{Type: history.WaitScheduled, Deadline: until})
@@ -29,12 +29,12 @@ func (d *decision) executeWait(f *frame, s *asl.State, input expr.Value) {
 // finishWait leaves a Wait state whose time has come.
 func (d *decision) finishWait(f *frame) {
 	s := d.state(f)
-	input, err := filter(s.Input, d.scope(f, f.input))
+	input, err := d.filter(f, s.Input, f.input)
 	if err != nil {
 		d.fail(f, d.runtimeError(f, err))
 		return
 	}
-	d.leave(f, s, input)
+	d.pass(f, s, input)
 }
 
 // waitUntil is the time, in Unix milliseconds, until which to wait.
