@@ -5,7 +5,7 @@
 // it is one decision, and every append names the sequence of the subject's
 // last message, so that of two writers exactly one wins:
 //
-//	<prefix>.log.<machine>.<execution>     seq 7  Sfn-Meta: RUNNING …   decision 1 (+ Sfn-Start)
+//	<prefix>.log.<machine>.<execution>     seq 7  Sfn-Meta: RUNNING …   decision 1
 //	                                       seq 9  Sfn-Meta: RUNNING …   decision 2
 //	                                       seq 12 Sfn-Meta: SUCCEEDED … decision 3, the last one
 //

@@ -67,10 +67,7 @@ func (x *index) put(k Key, m Meta, first, last uint64) Entry {
 	if it == nil {
 		it = &item{name: k.Name, of: of, first: first}
 		of.byName[k.Name] = it
-		if n := len(of.order); n > 0 && of.order[n-1].first > first {
-			of.sorted = false
-		}
-		of.order = append(of.order, it)
+		of.insert(it)
 		x.open++
 	}
 	if last < it.last {
@@ -133,7 +130,21 @@ func (s *Store) List(q Query) []Entry {
 	return out
 }
 
-// sort restores the order that concurrent appends may have upset.
+// insert puts an item where it belongs: at the end or, when concurrent appends
+// overtook each other, a few places before. Items that come in no order, as in
+// a scan, are sorted later.
+func (of *executions) insert(it *item) {
+	of.order = append(of.order, it)
+	i := len(of.order) - 1
+	for stop := max(0, i-64); i > stop && of.order[i-1].first > it.first; i-- {
+		of.order[i], of.order[i-1] = of.order[i-1], of.order[i]
+	}
+	if i > 0 && of.order[i-1].first > it.first {
+		of.sorted = false
+	}
+}
+
+// sort restores the order.
 func (of *executions) sort() {
 	if of.sorted {
 		return

@@ -16,9 +16,8 @@ import (
 type Record struct {
 	Key
 	Meta
-	Origin        // of the first record; empty on later ones
-	Seq    uint64 // its place in the log
-	Data   []byte
+	Seq  uint64 // its place in the log
+	Data []byte
 }
 
 // Append writes the next decision of an execution. last is the sequence of the
@@ -32,9 +31,6 @@ func (s *Store) Append(ctx context.Context, r *Record, last uint64) (uint64, err
 		jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(last, 10)},
 		jetstream.ExpectedStreamHeader:      {s.name},
 	}}
-	if last == 0 {
-		msg.Header[headerOrigin] = []string{r.Origin.encode()}
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	reply, err := s.nc.RequestMsgWithContext(ctx, msg)
@@ -158,10 +154,7 @@ func (s *Store) record(k Key, msg *nats.Msg) (Record, error) {
 	if r.Meta, err = decodeMeta(msg.Header.Get(headerMeta)); err != nil {
 		return Record{}, err
 	}
-	if o := msg.Header.Get(headerOrigin); o != "" {
-		r.Origin, err = decodeOrigin(o)
-	}
-	return r, err
+	return r, nil
 }
 
 // LastSeq is the sequence of the newest record of all.

@@ -51,18 +51,9 @@ type Meta struct {
 	Writer  string    // the engine instance that appended it
 }
 
-// Origin is what the first message of an execution says besides.
-type Origin struct {
-	Definition string // content id of the definition it runs, see PutDefinition
-	Version    string // number of the published version it was started by; "" for none
-	Trace      string // W3C traceparent of its span, "" for none
-	TraceState string
-}
-
 const (
-	headerMeta   = "Sfn-Meta"
-	headerOrigin = "Sfn-Start"
-	metaVersion  = "1"
+	headerMeta  = "Sfn-Meta"
+	metaVersion = "1"
 )
 
 // encode is "1 <status> <started ms> <stopped ms> <first> <writer>".
@@ -102,29 +93,4 @@ func decodeMeta(s string) (Meta, error) {
 		m.Stopped = time.UnixMilli(stopped).UTC()
 	}
 	return m, nil
-}
-
-// encode is "1 <definition> <version or -> <traceparent or -> <tracestate>".
-func (o Origin) encode() string {
-	dash := func(s string) string {
-		if s == "" {
-			return "-"
-		}
-		return s
-	}
-	return metaVersion + " " + dash(o.Definition) + " " + dash(o.Version) + " " + dash(o.Trace) + " " + o.TraceState
-}
-
-func decodeOrigin(s string) (Origin, error) {
-	f := strings.SplitN(s, " ", 5)
-	if len(f) != 5 || f[0] != metaVersion {
-		return Origin{}, fmt.Errorf("header %s: %q is not of version %s", headerOrigin, s, metaVersion)
-	}
-	undash := func(s string) string {
-		if s == "-" {
-			return ""
-		}
-		return s
-	}
-	return Origin{Definition: undash(f[1]), Version: undash(f[2]), Trace: undash(f[3]), TraceState: f[4]}, nil
 }

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"strings"
+
+	"callfleet/internal/localsfn/asl"
+)
+
+// findings are all that is wrong with a definition: with its text, and with
+// what this server or this type of state machine can do.
+func (s *Server) findings(text, kind string) []asl.Finding {
+	program, found := asl.Parse([]byte(text))
+	if program == nil {
+		return found
+	}
+	s.walk(program.Machine, "", func(path string, st *asl.State) {
+		if st.Kind != asl.Task {
+			return
+		}
+		r := st.Resource
+		add := func(code, message string) {
+			found = append(found, asl.Finding{Severity: asl.SeverityError, Code: code, Message: message, Path: path + "/Resource"})
+		}
+		if kind == "EXPRESS" && r.Integration == asl.Activity {
+			add(asl.CodeSchema, "Express state machine does not support Activity ARN")
+		}
+		if kind == "EXPRESS" && r.Pattern == asl.WaitForTaskToken {
+			add(asl.CodeSchema, "Express state machine does not support '.waitForTaskToken' service integration ")
+		}
+		if !s.o.Supports(r) {
+			add(asl.CodeUnsupported, "resource "+r.ARN+" is not served here; there are: a Lambda function's ARN, "+strings.Join(s.o.Names(), ", "))
+		}
+	})
+	return found
+}
+
+// walk visits every state with its path.
+func (s *Server) walk(m *asl.Machine, path string, visit func(path string, st *asl.State)) {
+	for _, name := range m.Order {
+		st := m.States[name]
+		at := path + "/States/" + name
+		visit(at, st)
+		for i, b := range st.Branches {
+			below := at + "/ItemProcessor"
+			if st.Kind == asl.Parallel {
+				below = at + "/Branches[" + itoa(i) + "]"
+			}
+			s.walk(b, below, visit)
+		}
+	}
+}
+
+// checkDefinition is InvalidDefinition with every error, or nil.
+func (s *Server) checkDefinition(text, kind string) error {
+	var all []string
+	for _, f := range s.findings(text, kind) {
+		if f.Severity == asl.SeverityError {
+			all = append(all, f.String())
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &apiError{kind: "InvalidDefinition", message: "Invalid State Machine Definition: '" + strings.Join(all, ", ") + "'"}
+}
+
+type validateRequest struct {
+	Definition *string `json:"definition"`
+	Type       string  `json:"type"`
+	Severity   string  `json:"severity"`
+	MaxResults int     `json:"maxResults"`
+}
+
+type diagnostic struct {
+	Severity asl.Severity `json:"severity"`
+	Code     string       `json:"code"`
+	Message  string       `json:"message"`
+	Location string       `json:"location,omitempty"`
+}
+
+type validation struct {
+	Result      string       `json:"result"`
+	Diagnostics []diagnostic `json:"diagnostics"`
+	Truncated   bool         `json:"truncated"`
+}
+
+func (s *Server) validateDefinition(_ context.Context, body []byte) (any, error) {
+	r := validateRequest{Type: "STANDARD", Severity: "ERROR"}
+	if err := decode(body, &r); err != nil {
+		return nil, err
+	}
+	var c constraints
+	c.required(r.Definition == nil, "definition")
+	c.oneOf(r.Type, "type", "STANDARD", "EXPRESS")
+	c.oneOf(r.Severity, "severity", "ERROR", "WARNING")
+	c.pageSize(&r.MaxResults)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	v := validation{Result: "OK", Diagnostics: []diagnostic{}}
+	for _, f := range s.findings(*r.Definition, r.Type) {
+		if f.Severity == asl.SeverityError {
+			v.Result = "FAIL"
+		} else if r.Severity == "ERROR" {
+			continue
+		}
+		if len(v.Diagnostics) == r.MaxResults {
+			v.Truncated = true
+			break
+		}
+		v.Diagnostics = append(v.Diagnostics, diagnostic{f.Severity, f.Code, f.Message, f.Path})
+	}
+	return v, nil
+}
