@@ -3,6 +3,7 @@ package httpcall
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -10,19 +11,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/net/http/httpguts"
 
 	"callfleet/internal/call"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
 // plan is one call under way; owned by the goroutine of Do.
 type plan struct {
 	request  *http.Request // the pattern of each attempt
-	body     []byte
-	traced   bool   // the template sends a trace of its own
-	target   string // the URL as causes and spans show it
+	traced   bool          // the template sends a trace of its own
+	gunzip   bool          // compression is our wish, and undone here
+	target   string        // the URL as causes and spans show it
 	timeout  time.Duration
 	policy   policy
 	backoff  *backoff.ExponentialBackOff // made for the first retry
@@ -44,8 +44,11 @@ var errAttempt = errors.New("timeout of one attempt")
 // anything is sent and is not tried again.
 func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 	u, err := url.Parse(r.URL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || !callable(u) {
 		return nil, unusable(r, "the URL is no absolute http or https URL")
+	}
+	if u.Host, err = httpguts.PunycodeHostPort(u.Host); err != nil {
+		return nil, unusable(r, "the host is no valid name")
 	}
 	header := make(http.Header, len(r.Header)+3)
 	for _, h := range r.Header {
@@ -63,12 +66,20 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 	if _, ok := header["User-Agent"]; !ok {
 		header.Set("User-Agent", c.opts.UserAgent)
 	}
+	if u.User != nil && header.Get("Authorization") == "" {
+		password, _ := u.User.Password()
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
+	}
+	gunzip := header.Get("Accept-Encoding") == "" && header.Get("Range") == "" && r.Method != http.MethodHead
+	if gunzip {
+		header.Set("Accept-Encoding", "gzip")
+	}
 	p := &plan{
 		request: &http.Request{
 			Method: strings.ToUpper(r.Method), URL: u, Host: u.Host, Header: header,
 			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		},
-		body:    r.Body,
+		gunzip:  gunzip,
 		traced:  header.Get("Traceparent") != "",
 		target:  bareURL(u),
 		timeout: r.Timeout,
@@ -107,27 +118,32 @@ func (c *Client) attempt(ctx context.Context, p *plan) (reply, *fault) {
 func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	req := p.request.WithContext(ctx)
 	if p.attempts > 1 {
-		// The transport may still be writing the headers of an attempt that
-		// was given up.
+		// An attempt that was given up may still be writing its headers.
 		req.Header = req.Header.Clone()
 	}
 	if !p.traced {
 		inject(ctx, req.Header)
 	}
-	if p.body != nil {
+	if req.GetBody != nil {
 		req.Body, _ = req.GetBody() // a reader over bytes cannot fail
 	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		if res != nil { // a redirect that is not followed comes with its answer
-			res.Body.Close()
+	for hops := 1; ; hops++ {
+		res, err := c.http.RoundTrip(req)
+		if err != nil {
+			return reply{}, err
 		}
-		return reply{}, err
+		next, err := c.follow(req, res, hops)
+		if err != nil || next == nil {
+			rep := reply{status: res.StatusCode, header: res.Header}
+			if err == nil {
+				rep.body, err = readBody(res, c.opts.MaxBody, p.gunzip)
+			}
+			res.Body.Close() // what is left of a body that is too large costs the connection
+			return rep, err
+		}
+		res.Body.Close()
+		req = next
 	}
-	defer res.Body.Close() // what is left of a body that is too large closes the connection
-	rep := reply{status: res.StatusCode, header: res.Header}
-	rep.body, err = readBody(res, c.opts.MaxBody)
-	return rep, err
 }
 
 func (p *plan) result(rep reply) call.Result {

@@ -2,6 +2,7 @@ package httpcall
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -21,12 +22,17 @@ func (e *errTooLarge) Error() string {
 
 // readBody reads at most limit bytes after decompression. A length that the
 // server announces is allocated at once when it is within the limit.
-func readBody(res *http.Response, limit int) ([]byte, error) {
+func readBody(res *http.Response, limit int, gunzip bool) ([]byte, error) {
+	if res.ContentLength == 0 || res.Body == http.NoBody {
+		return nil, nil
+	}
+	if gunzip && strings.EqualFold(res.Header.Get("Content-Encoding"), "gzip") {
+		res.Header.Del("Content-Encoding")
+		res.Header.Del("Content-Length")
+		return readGzip(res.Body, limit)
+	}
 	if res.ContentLength > int64(limit) {
 		return nil, &errTooLarge{limit}
-	}
-	if res.ContentLength == 0 {
-		return nil, nil
 	}
 	if n := res.ContentLength; n > 0 {
 		body := make([]byte, n)
@@ -35,8 +41,33 @@ func readBody(res *http.Response, limit int) ([]byte, error) {
 		}
 		return body, nil
 	}
+	return readAll(res.Body, limit)
+}
+
+func readGzip(r io.Reader, limit int) ([]byte, error) {
+	z, err := gzip.NewReader(r)
+	if err == io.EOF { // an empty body, as an answer to HEAD has
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	body, err := readAll(z, limit)
+	if err != nil {
+		return nil, err
+	}
+	// The end of the stream may come before the end of the body; only there is
+	// the connection free again.
+	_, err = io.CopyN(io.Discard, r, maxDiscard)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	return body, nil
+}
+
+func readAll(r io.Reader, limit int) ([]byte, error) {
 	var buf bytes.Buffer
-	n, err := buf.ReadFrom(io.LimitReader(res.Body, int64(limit)+1))
+	n, err := buf.ReadFrom(io.LimitReader(r, int64(limit)+1))
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/h1"
 )
 
 // Options are the settings of a Client. The zero value is a client with the
@@ -43,9 +43,6 @@ type Options struct {
 	MaxBody int
 	// MaxRedirects is how many redirects one attempt follows. Default 10.
 	MaxRedirects int
-	// HTTP2 offers h2 to https servers. Many calls then share one connection,
-	// and its failure is the failure of them all.
-	HTTP2 bool
 	// TLS is the client's configuration; nil is Go's own.
 	TLS *tls.Config
 	// Egress is asked for each address before it is dialled, after DNS and on
@@ -61,7 +58,7 @@ type Options struct {
 // Client makes calls. Its methods are safe for concurrent use.
 type Client struct {
 	opts    Options
-	http    *http.Client
+	http    *h1.Transport
 	observe *observer
 }
 
@@ -78,10 +75,7 @@ func New(o Options) (*Client, error) {
 	return &Client{
 		opts:    o,
 		observe: obs,
-		http: &http.Client{
-			Transport:     newTransport(o),
-			CheckRedirect: redirectPolicy(o.MaxRedirects),
-		},
+		http:    newTransport(o),
 	}, nil
 }
 

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"strings"
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/h1"
 )
 
 // fault is one attempt without a usable answer.
@@ -35,40 +35,22 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{call.ResponseTooLarge, tooLarge.Error(), true}
 	case errors.As(err, &denied):
 		return &fault{call.EgressDenied, denied.Error(), true}
-	case errors.Is(err, errRedirects):
-		return &fault{call.ConnectionFailed, inner(err).Error(), true}
+	case errors.Is(err, errRedirect):
+		return &fault{call.ConnectionFailed, err.Error(), true}
 	case context.Cause(ctx) == errAttempt:
 		return &fault{call.Timeout, fmt.Sprintf("no whole answer within %s", brief(timeout)), false}
 	case ctx.Err() != nil:
 		return &fault{call.DeadlineExceeded, "the time budget of the task is used up", true}
 	case errors.As(err, &cert):
 		return &fault{call.ConnectionFailed, "the server's certificate is not valid: " + safe(cert.Err), true}
-	case errors.As(err, &netErr) && netErr.Timeout():
-		return &fault{call.Timeout, safe(inner(err)), false}
+	case errors.Is(err, h1.ErrHeaderTimeout), errors.Is(err, h1.ErrTLSTimeout), errors.As(err, &netErr) && netErr.Timeout():
+		return &fault{call.Timeout, safe(err), false}
+	case errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, h1.ErrNoAnswer):
+		return &fault{call.ConnectionFailed, "the connection was closed in the middle of the answer", false}
+	case errors.Is(err, h1.ErrNoAnswer):
+		return &fault{call.ConnectionFailed, h1.ErrNoAnswer.Error(), false}
 	}
-	return &fault{call.ConnectionFailed, reasonOf(err), false}
-}
-
-func reasonOf(err error) string {
-	switch err := inner(err); {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was closed in the middle of the answer"
-	case errors.Is(err, io.EOF):
-		return "the connection was closed before an answer"
-	default:
-		return safe(err)
-	}
-}
-
-// inner is err without the URL that http.Client puts around it, query and all.
-func inner(err error) error {
-	for {
-		var u *url.Error
-		if !errors.As(err, &u) {
-			return err
-		}
-		err = u.Err
-	}
+	return &fault{call.ConnectionFailed, safe(err), false}
 }
 
 // safe is the text of an error of net/http up to its first quote: what it
