@@ -201,9 +201,10 @@ func (c *confirmer) abandon(l *call, err error) {
 	}
 }
 
-// request sends one message and waits for its answer.
-func (c *confirmer) request(ctx context.Context, msg *nats.Msg) error {
+// request sends one message and waits so long for its answer.
+func (c *confirmer) request(ctx context.Context, msg *nats.Msg, patience time.Duration) error {
 	l := newCall()
+	l.patience = patience
 	c.send(l, 0, msg)
 	if err := c.wait(ctx, l, 0); err != nil {
 		return err
@@ -220,12 +221,12 @@ func (c *confirmer) wait(ctx context.Context, l *call, most int) error {
 	if l.outstanding() <= most {
 		return nil
 	}
-	timer := time.NewTimer(answerTimeout)
+	timer := time.NewTimer(l.patience)
 	defer timer.Stop()
 	for l.outstanding() > most {
 		select {
 		case <-l.progress:
-			timer.Reset(answerTimeout)
+			timer.Reset(l.patience)
 		case <-timer.C:
 			c.abandon(l, errNoAnswer)
 		case <-ctx.Done():
@@ -239,6 +240,7 @@ func (c *confirmer) wait(ctx context.Context, l *call, most int) error {
 // call is a group of messages that one caller waits for.
 type call struct {
 	progress chan struct{} // signalled after answers
+	patience time.Duration // without any answer
 
 	mu     sync.Mutex
 	open   int       // guarded by mu: messages without an answer
@@ -252,7 +254,7 @@ type failure struct {
 }
 
 func newCall() *call {
-	return &call{progress: make(chan struct{}, 1)}
+	return &call{progress: make(chan struct{}, 1), patience: answerTimeout}
 }
 
 func (l *call) expect() {

@@ -15,6 +15,11 @@ import (
 	"callfleet/internal/queue"
 )
 
+// settleTimeout is how long the server may take to answer a settlement. It is
+// silent about a message that it has not delivered yet, which is what it makes
+// of a lease that it forgot when it was killed: the message is delivered anew.
+const settleTimeout = 3 * time.Second
+
 // maxReason is how much of a dead-letter reason is kept, in bytes.
 const maxReason = 1024
 
@@ -167,8 +172,11 @@ func (s *settler) tell(ctx context.Context, word []byte) error {
 		if s.lost() {
 			return queue.ErrLeaseLost
 		}
-		err := confirms.request(ctx, &nats.Msg{Subject: s.msg.Reply, Data: word})
-		if err == nil || !temporary(err) {
+		err := confirms.request(ctx, &nats.Msg{Subject: s.msg.Reply, Data: word}, settleTimeout)
+		switch {
+		case errors.Is(err, errNoAnswer):
+			return queue.ErrLeaseLost
+		case err == nil || !temporary(err):
 			return border(err)
 		}
 		if err := s.waitOut(ctx, pause); err != nil {
@@ -218,7 +226,7 @@ func (s *settler) bury(ctx context.Context, reason string) error {
 		msg.Header[idHeader] = []string{""}
 	}
 	msg.Header[queue.DeadLetterReason] = []string{escape(oneLine(reason))}
-	if err := c.broker.confirms.request(ctx, msg); err != nil {
+	if err := c.broker.confirms.request(ctx, msg, answerTimeout); err != nil {
 		return fmt.Errorf("publish on %s: %w", dead.queue, border(err))
 	}
 	return nil
