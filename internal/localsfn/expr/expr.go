@@ -124,10 +124,14 @@ func (a *argument) eval(scope *Scope) (Value, error) {
 
 func (c *call) eval(scope *Scope) (Value, error) {
 	args := make([]Value, len(c.args))
+	size := 0
 	for i := range c.args {
 		v, err := c.args[i].eval(scope)
 		if err != nil {
 			return Value{}, err
+		}
+		if size += v.Size(); size > MaxBytes {
+			return Value{}, intrinsic.ErrTooLarge
 		}
 		args[i] = v
 	}
