@@ -164,6 +164,20 @@ func (o *object) amount(field string, least int64) Amount {
 	return a
 }
 
+// percentage reads a number from 0 to 100, or the path to one, of which only
+// the path matters at run time.
+func (o *object) percentage(field string) Amount {
+	o.exclusive(field, field+"Path")
+	if v := o.value(field); !v.IsAbsent() && (v.Kind() != expr.KindNumber || v.Float() < 0 || v.Float() > 100) {
+		o.fail(field, "The field '"+field+"' should be a number from 0 to 100")
+	}
+	var a Amount
+	if o.has(field + "Path") {
+		a.Path = o.jsonPath(field + "Path")
+	}
+	return a
+}
+
 // exclusive reports fields of which only one may be there.
 func (o *object) exclusive(fields ...string) {
 	var present []string
@@ -190,15 +204,11 @@ func (o *object) list(field string) []expr.Value {
 	return v.Elements()
 }
 
-// finish reports what nobody read, and keys that are there twice.
+// finish reports what nobody read. Of a key that is there twice, only the last
+// counts, as in the JSON parsers AWS uses.
 func (o *object) finish() {
-	members := o.v.Members()
-	count := make(map[string]int, len(members))
-	for _, m := range members {
-		if count[m.Key]++; count[m.Key] == 2 {
-			o.fail(m.Key, fmt.Sprintf("Duplicate field '%s'", m.Key))
-		}
-		if !o.read[m.Key] && count[m.Key] == 1 {
+	for _, m := range o.v.Members() {
+		if !o.read[m.Key] {
 			o.p.report(CodeSchema, o.path, fmt.Sprintf("Field '%s' is not supported", m.Key))
 		}
 	}

@@ -152,6 +152,9 @@ func (p *parser) checkTargets(path string, m *Machine) {
 			follow(c.Next, fmt.Sprintf("%s/Catch[%d]/Next", s.Path, i), "Next")
 		}
 	}
+	if m.StartAt == "" {
+		return // reported; every state would be out of reach
+	}
 	for _, name := range m.Order {
 		if !reached[name] {
 			p.report(CodeMissingTarget, m.States[name].Path, fmt.Sprintf("State %q is not reachable.", name))

@@ -234,7 +234,7 @@ func (p *parser) mapState(o *object, s *State) {
 	}
 	s.MaxConcurrency = o.amount("MaxConcurrency", 0)
 	s.Tolerated.Count = o.amount("ToleratedFailureCount", 0)
-	s.Tolerated.Percentage = o.amount("ToleratedFailurePercentage", 0)
+	s.Tolerated.Percentage = o.percentage("ToleratedFailurePercentage")
 	for _, field := range []string{"ItemReader", "ItemBatcher", "ResultWriter"} {
 		if !o.value(field).IsAbsent() {
 			p.report(CodeUnsupported, o.at(field), "Distributed Map is not supported by this engine: '"+field+"'")
