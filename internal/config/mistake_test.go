@@ -1,0 +1,130 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		program string
+		in      Input
+		want    []string // one line of the error each, without the program
+	}{
+		"no command":      {"producer", input(""), []string{`expected one of "run", "call", "template", "execution", "lint", ...`}},
+		"unknown flag":    {"worker", input("--slot 3"), []string{"unknown flag --slot, did you mean \"--slots\"?"}},
+		"no file":         {"producer", input("run"), []string{`expected "<file>"`}},
+		"number":          {"worker", input("--slots many"), []string{`--slots (CALLFLEET_SLOTS): want a whole number, not "many"`}},
+		"number, by env":  {"worker", input("", "CALLFLEET_SLOTS=1.5"), []string{`--slots (CALLFLEET_SLOTS): want a whole number, not "1.5"`}},
+		"too small":       {"worker", input("--slots 0"), []string{"--slots (CALLFLEET_SLOTS): want 1 or more, not 0"}},
+		"duration":        {"worker", input("--lease 90"), []string{`--lease (CALLFLEET_LEASE): want a duration such as 30s or 5m, not "90"`}},
+		"negative drain":  {"worker", input("--drain=-1s"), []string{"--drain (CALLFLEET_DRAIN): want more than 0, not -1s"}},
+		"rate":            {"worker", input("--start-rate=-1"), []string{"--start-rate (CALLFLEET_START_RATE): want 0 or more, not -1"}},
+		"not a number":    {"worker", input("--start-rate NaN"), []string{`--start-rate (CALLFLEET_START_RATE): want a number, not "NaN"`}},
+		"role":            {"worker", input("--roles call,rest"), []string{`--roles (CALLFLEET_ROLES): want start or call, not "rest"`}},
+		"address":         {"worker", input("--listen 8084"), []string{`--listen (CALLFLEET_WORKER_LISTEN): want host:port, such as 127.0.0.1:8084 or :8084 for every interface, not "8084"`}},
+		"port":            {"worker", input("--listen :99999"), []string{`--listen (CALLFLEET_WORKER_LISTEN): want a port between 0 (a free one) and 65535, not "99999"`}},
+		"level":           {"worker", input("--log-level loud"), []string{`--log-level (CALLFLEET_LOG_LEVEL): want debug, info, warn or error, not "loud"`}},
+		"log format":      {"worker", input("", "CALLFLEET_LOG_FORMAT=xml"), []string{`--log-format (CALLFLEET_LOG_FORMAT): want text or json, not "xml"`}},
+		"no scheme":       {"worker", input("--queue broker"), []string{"--queue (CALLFLEET_QUEUE): want a URL, scheme first, such as nats://127.0.0.1:4222"}},
+		"unknown scheme":  {"worker", input("--queue amqp://b"), []string{`--queue (CALLFLEET_QUEUE): unknown scheme "amqp": use nats://127.0.0.1:4222 or sqs://sqs.us-east-1.amazonaws.com/123456789012/prefix-`}},
+		"no host":         {"worker", input("--queue nats://"), []string{"--queue (CALLFLEET_QUEUE): want the form nats://127.0.0.1:4222, not nats:"}},
+		"two schemes":     {"worker", input("--queue nats://a,tls://b"), []string{"--queue (CALLFLEET_QUEUE): want one scheme, not nats and tls"}},
+		"aws with place":  {"worker", input("--stepfunctions aws://here"), []string{"--stepfunctions (CALLFLEET_STEPFUNCTIONS): want the form aws:, not aws://here"}},
+		"no table":        {"worker", input("--templates dynamodb://"), []string{"--templates (CALLFLEET_TEMPLATES): want the form dynamodb://API_Template_Table, not dynamodb:"}},
+		"clock order":     {"worker", input("--http-timeout 60s"), []string{"--http-timeout (CALLFLEET_HTTP_TIMEOUT): want less than --heartbeat-timeout (CALLFLEET_HEARTBEAT_TIMEOUT), which is 1m0s, not 1m0s"}},
+		"lease order":     {"worker", input("--heartbeat-timeout 2m --lease 90s"), []string{"--heartbeat-timeout (CALLFLEET_HEARTBEAT_TIMEOUT): want less than --lease (CALLFLEET_LEASE), which is 1m30s, not 2m0s"}},
+		"task order":      {"worker", input("--task-timeout 90s"), []string{"--lease (CALLFLEET_LEASE): want less than --task-timeout (CALLFLEET_TASK_TIMEOUT), which is 1m30s, not 1m30s"}},
+		"rare heartbeats": {"worker", input("--heartbeat-every 31s"), []string{"--heartbeat-every (CALLFLEET_HEARTBEAT_EVERY): want at most half of --heartbeat-timeout (CALLFLEET_HEARTBEAT_TIMEOUT), which is 1m0s, so that one lost heartbeat is no lost task; not 31s"}},
+		"aws with nats": {"worker", input("--stepfunctions aws: --state-machine arn:aws:states:::x"), []string{
+			"--queue (CALLFLEET_QUEUE): want an sqs:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot publish to nats"}},
+		"aws with files": {"producer", input("template ls --stepfunctions aws: --queue sqs://h --templates file://dir"), []string{
+			"--templates (CALLFLEET_TEMPLATES): want a dynamodb:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot read templates from file",
+			`--state-machine (CALLFLEET_STATE_MACHINE): want the ARN with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, not the name "call-api"`}},
+		"aws embedded": {"producer", input("run f --stepfunctions aws: --state-machine arn:x"), []string{
+			"--queue (CALLFLEET_QUEUE): want an sqs:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot publish to an embedded broker"}},
+		"embedded and not": {"producer", input("run f --embedded --queue nats://b:4222"), []string{
+			"--queue (CALLFLEET_QUEUE): not with --embedded, which brings its own"}},
+		"run id":         {"producer", input("run f --run a-b"), []string{`--run: want 1 to 40 letters, digits and _, not "a-b"`}},
+		"format":         {"producer", input("run f --format xml"), []string{`--format: want auto, jsonl or csv, not "xml"`}},
+		"republish":      {"producer", input("run f --republish"), []string{"--republish: only with --resume"}},
+		"durability":     {"producer", input("run f --durability always"), []string{`--durability (CALLFLEET_DURABILITY): want process or power, not "always"`}},
+		"method":         {"producer", input("call a get"), []string{"<method>: want an HTTP method in capitals, such as GET, not get"}},
+		"param":          {"producer", input("call a GET -p x"), []string{`--param: want name=text or name:=JSON, not "x"`}},
+		"param, no JSON": {"producer", input("call a GET -p x:=y"), []string{`--param: x:= takes JSON, which "y" is not (text goes after = alone)`}},
+		"status":         {"producer", input("execution ls --status odd"), []string{`--status: want running, succeeded, failed, timed_out or aborted, not "odd"`}},
+		"open broker": {"stepfunctions", input("--broker-listen :4222"), []string{
+			"--broker-listen (CALLFLEET_BROKER_LISTEN): want a loopback address, because the embedded broker knows no passwords; for other machines run a NATS server and set --queue (CALLFLEET_QUEUE)"}},
+		"one port twice": {"stepfunctions", input("--sample-listen 127.0.0.1:8083"), []string{
+			"--sample-listen (CALLFLEET_SAMPLE_LISTEN): port 8083 is that of --listen (CALLFLEET_STEPFUNCTIONS_LISTEN)"}},
+		"account":  {"stepfunctions", input("--account-id 12"), []string{`--account-id (CALLFLEET_ACCOUNT_ID): want 12 digits, not "12"`}},
+		"region":   {"stepfunctions", input("--region moon"), []string{`--region (CALLFLEET_REGION): want a region such as us-east-1, not "moon"`}},
+		"samples":  {"stepfunctions", input("--samples yes"), []string{`--samples (CALLFLEET_SAMPLES): want auto, on or off, not "yes"`}},
+		"endpoint": {"stepfunctions", input("--lambda-endpoint ftp://x"), []string{`--lambda-endpoint (CALLFLEET_LAMBDA_ENDPOINT): unknown scheme "ftp": use http://127.0.0.1:9000 or https://lambda.internal`}},
+		"all at once": {"worker", input("--slots x --listen y --http-timeout 2m", "CALLFLEET_LOG_LEVEL=z", "CALLFLEET_QUEUE=q", "CALLFLEET_MAX_BACKLOG=0"), []string{
+			`--slots (CALLFLEET_SLOTS): want a whole number, not "x"`,
+			`--listen (CALLFLEET_WORKER_LISTEN): want host:port, such as 127.0.0.1:8084 or :8084 for every interface, not "y"`,
+			"--queue (CALLFLEET_QUEUE): want a URL, scheme first, such as nats://127.0.0.1:4222",
+			`--log-level (CALLFLEET_LOG_LEVEL): want debug, info, warn or error, not "z"`,
+			"--http-timeout (CALLFLEET_HTTP_TIMEOUT): want less than --heartbeat-timeout (CALLFLEET_HEARTBEAT_TIMEOUT), which is 1m0s, not 2m0s",
+			"--max-backlog (CALLFLEET_MAX_BACKLOG): want 1 or more, not 0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := parse(row.program, row.in)
+			var usage *UsageError
+			if !errors.As(err, &usage) {
+				t.Fatalf("error = %v, want an *UsageError", err)
+			}
+			want := row.program + ": " + strings.Join(row.want, "\n"+row.program+": ") + "\nRun \"" + row.program + " --help\" for what can be set."
+			if got := err.Error(); got != want {
+				t.Errorf("error is\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestSchemeThatIsNotInThisBuild(t *testing.T) {
+	t.Parallel()
+	in := input("--queue sqs://host/1/x")
+	in.Schemes.Queue = []string{"nats"}
+	err := parse("worker", in)
+	if err == nil || !strings.Contains(err.Error(), "--queue (CALLFLEET_QUEUE): this program has no sqs backend: use nats://127.0.0.1:4222\n") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func FuzzTarget(f *testing.F) {
+	for _, seed := range []string{"nats://a:4222,nats://b", "aws:", "file://dir/x", "dynamodb://table", "sqs://u:p@h/1/x?y", "://", ",", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := parseTarget(text)
+		if err != nil {
+			return
+		}
+		target := v.(Target)
+		if target.Secret() != text || target.IsZero() != (text == "") {
+			t.Errorf("parseTarget(%q) = %#v", text, target)
+		}
+		p := &problems{}
+		p.checkTarget("queue", target, queueForms, []string{"nats"})
+	})
+}
+
+func FuzzParam(f *testing.F) {
+	for _, seed := range []string{"a=b", "a:=1", "a:={}", "=", ":=1", "a==", "a:=\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := parseParam(text)
+		if err != nil {
+			return
+		}
+		if p := v.(Param); p.Name == "" || len(p.Value) == 0 {
+			t.Errorf("parseParam(%q) = %+v", text, p)
+		}
+	})
+}

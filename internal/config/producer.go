@@ -1,0 +1,240 @@
+package config
+
+import (
+	"regexp"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Producer is the command line of cmd/producer.
+type Producer struct {
+	// Command is the one that was chosen: "run", "call", "template put",
+	// "execution ls", …; its settings are in the field of that name.
+	Command string `kong:"-"`
+
+	Run       Run       `cmd:"" help:"Make every call of a file and write the results."`
+	Call      Call      `cmd:"" help:"Make one call."`
+	Template  Template  `cmd:"" help:"Put, list, show, remove and try out API templates."`
+	Execution Execution `cmd:"" help:"List, show and stop executions."`
+	Lint      Lint      `cmd:"" help:"Check state machines (*.asl.json) and templates."`
+	Version   struct{}  `cmd:"" help:"Print the version."`
+
+	Backends `embed:""`
+	Log      `embed:""`
+}
+
+// Run are the settings of "producer run".
+type Run struct {
+	File      string `arg:"" help:"Call file: JSONL, or CSV with a header row; - is standard input."`
+	Results   string `help:"Where the results go, one JSON object per line." default:"results.jsonl"`
+	Resume    bool   `help:"Go on with a run that was interrupted: publish what it has not, collect what is missing."`
+	Republish bool   `help:"With --resume, publish every call without a result again: for a broker that has lost its data."`
+	ID        string `name:"run" help:"Name of the run: letters, digits and _. Unset, a new one, or with --resume the latest of the file." placeholder:"ID"`
+	Strict    bool   `help:"Refuse the whole file if one line is bad. Otherwise a bad line is a failed result."`
+	Format    string `help:"Form of the call file: auto (by its name), jsonl or csv." default:"auto"`
+	Direct    bool   `help:"Hand calls to the workers directly, without an execution for each."`
+	Window    int    `help:"Most calls without an outcome at one time." env:"CALLFLEET_WINDOW" default:"10000"`
+	Rate      Rate   `embed:""`
+
+	Embedded   bool `help:"Run broker, Step Functions and worker in this process even if others are running." group:"Embedded:"`
+	Slots      int  `help:"Calls at one time of the embedded worker." env:"CALLFLEET_SLOTS" default:"256" group:"Embedded:"`
+	Embeddable `embed:""`
+}
+
+// Rate bounds what is published.
+type Rate struct {
+	PerSecond float64 `name:"rate" help:"Most calls published per second; 0 is no limit." env:"CALLFLEET_RATE" default:"0"`
+}
+
+// Help is the examples of "producer run --help".
+func (Run) Help() string {
+	return `Examples:
+
+  producer run calls.jsonl
+  producer run orders.csv --results out.jsonl --rate 50
+  producer run calls.jsonl --resume
+  generate-calls | producer run - --direct
+
+A line of a call file is an object like
+  {"templateName":"get-user","method":"GET","params":{"id":42}}
+
+Exit code: 0 all calls succeeded, 1 some failed, 2 bad input, 130 interrupted.`
+}
+
+// Call are the settings of "producer call".
+type Call struct {
+	Name    string        `arg:"" help:"Name of the template."`
+	Method  string        `arg:"" help:"HTTP method of the template."`
+	Params  []Param       `name:"param" short:"p" help:"Parameter: name=text, or name:=JSON for numbers and objects. Repeatable." placeholder:"NAME=TEXT" sep:"none"`
+	Wait    bool          `help:"Wait for the outcome and print it."`
+	Timeout time.Duration `help:"Longest wait for the outcome." default:"5m"`
+}
+
+// Help is the examples of "producer call --help".
+func (Call) Help() string {
+	return `Examples:
+
+  producer call get-user GET -p id=42 --wait
+  producer call create-order POST -p item=book -p count:=3`
+}
+
+// Template are the commands below "producer template".
+type Template struct {
+	Put    TemplatePut    `cmd:"" help:"Store the templates of a file or a directory."`
+	Ls     struct{}       `cmd:"" help:"List the templates."`
+	Get    TemplateKey    `cmd:"" help:"Print a template."`
+	Rm     TemplateKey    `cmd:"" help:"Remove a template."`
+	Render TemplateRender `cmd:"" help:"Print the HTTP request that a call would send, and send nothing."`
+}
+
+// TemplatePut are the settings of "producer template put".
+type TemplatePut struct {
+	Path string `arg:"" help:"Template file (*.json), or a directory of them."`
+}
+
+// TemplateKey names one template.
+type TemplateKey struct {
+	Name   string `arg:"" help:"Name of the template."`
+	Method string `arg:"" help:"HTTP method of the template."`
+}
+
+// TemplateRender are the settings of "producer template render".
+type TemplateRender struct {
+	TemplateKey `embed:""`
+	Params      []Param `name:"param" short:"p" help:"Parameter: name=text, or name:=JSON for numbers and objects. Repeatable." placeholder:"NAME=TEXT" sep:"none"`
+}
+
+// Help is the examples of "producer template render --help".
+func (TemplateRender) Help() string {
+	return `Example:
+
+  producer template render get-user GET -p id=42`
+}
+
+// Execution are the commands below "producer execution".
+type Execution struct {
+	Ls   ExecutionList `cmd:"" help:"List executions, the latest first."`
+	Show ExecutionID   `cmd:"" help:"Print status, input, output and history of an execution."`
+	Stop ExecutionStop `cmd:"" help:"Stop an execution."`
+}
+
+// ExecutionList are the settings of "producer execution ls".
+type ExecutionList struct {
+	Status string `help:"Only those that are running, succeeded, failed, timed_out or aborted." placeholder:"STATUS"`
+	Limit  int    `help:"Most executions listed." default:"50"`
+}
+
+// ExecutionID names one execution.
+type ExecutionID struct {
+	ID string `arg:"" help:"Request id (the execution's name), or the execution's ARN."`
+}
+
+// ExecutionStop are the settings of "producer execution stop".
+type ExecutionStop struct {
+	ExecutionID `embed:""`
+	Reason      string `help:"Cause to record."`
+}
+
+// Lint are the settings of "producer lint".
+type Lint struct {
+	Files []string `arg:"" help:"State machines (*.asl.json) and templates (*.json)."`
+}
+
+const producerHelp = `Publish templated API calls and collect what came of them.
+
+With no --queue and no --stepfunctions, it uses the servers that run on this machine (cmd/stepfunctions), and embeds them if there are none.
+
+  producer run examples/quickstart/calls.jsonl
+  producer call get-user GET -p id=42 --wait`
+
+// ParseProducer returns the settings of cmd/producer; the error is ErrHelp or
+// an *UsageError.
+func ParseProducer(in Input) (*Producer, error) {
+	c := &Producer{}
+	command, err := in.parse(program{
+		name: "producer", description: producerHelp, target: c, vars: in.Schemes.vars(true),
+		check: func(command string, p *problems) { c.check(command, p, in.Schemes) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Command = command
+	return c, nil
+}
+
+var (
+	runID      = regexp.MustCompile(`^[A-Za-z0-9_]{1,40}$`)
+	callMethod = regexp.MustCompile(`^[A-Z]{1,16}$`)
+)
+
+func (c *Producer) check(command string, p *problems, s Schemes) {
+	c.Log.check(p)
+	c.Backends.check(p, s)
+	switch command {
+	case "run":
+		c.Run.check(p)
+		c.checkEmbedded(p)
+	case "call":
+		checkMethod(p, c.Call.Method)
+		p.positive("timeout", c.Call.Timeout)
+	case "template get":
+		checkMethod(p, c.Template.Get.Method)
+	case "template rm":
+		checkMethod(p, c.Template.Rm.Method)
+	case "template render":
+		checkMethod(p, c.Template.Render.Method)
+	case "execution ls":
+		p.atLeast("limit", c.Execution.Ls.Limit, 1)
+		if c.Execution.Ls.Status != "" {
+			p.oneOf("status", c.Execution.Ls.Status, "running", "succeeded", "failed", "timed_out", "aborted")
+		}
+	}
+	if c.StepFunctions.Scheme() == "aws" && c.Queue.IsZero() && (command == "run" || command == "call") {
+		p.add("queue", "want an sqs:// URL with %s aws:, because AWS Step Functions cannot publish to an embedded broker",
+			p.setting("stepfunctions"))
+	}
+}
+
+func (r Run) check(p *problems) {
+	r.Embeddable.check(p)
+	p.oneOf("format", r.Format, "auto", "jsonl", "csv")
+	p.atLeast("window", r.Window, 1)
+	p.atLeast("slots", r.Slots, 1)
+	p.notNegative("rate", r.Rate.PerSecond)
+	if r.Results == "" {
+		p.add("results", "want a file")
+	}
+	if r.ID != "" && !runID.MatchString(r.ID) {
+		p.add("run", "want 1 to 40 letters, digits and _, not %q", r.ID)
+	}
+	if r.Republish && !r.Resume {
+		p.add("republish", "only with --resume")
+	}
+}
+
+// checkEmbedded refuses --embedded beside a backend elsewhere.
+func (c *Producer) checkEmbedded(p *problems) {
+	if !c.Run.Embedded {
+		return
+	}
+	const reason = "not with --embedded, which brings its own"
+	if !c.Queue.IsZero() {
+		p.add("queue", reason)
+	}
+	if !c.StepFunctions.IsZero() {
+		p.add("stepfunctions", reason)
+	}
+}
+
+func checkMethod(p *problems, method string) {
+	if !callMethod.MatchString(method) {
+		p.list = append(p.list, Problem{"<method>", "want an HTTP method in capitals, such as GET, not " + method})
+	}
+}
+
+var (
+	_ kong.HelpProvider = Run{}
+	_ kong.HelpProvider = Call{}
+	_ kong.HelpProvider = TemplateRender{}
+)

@@ -1,0 +1,146 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// mappers are the decoders of every type of setting.
+func mappers(found *problems) []kong.Option {
+	of := func(v any, parse func(string) (any, error)) kong.Option {
+		return kong.TypeMapper(reflect.TypeOf(v), mapper{parse, found})
+	}
+	return []kong.Option{
+		kong.KindMapper(reflect.Bool, boolMapper{found}),
+		kong.KindMapper(reflect.Int, mapper{parseInt, found}),
+		kong.KindMapper(reflect.Float64, mapper{parseFloat, found}),
+		of(time.Duration(0), parseDuration),
+		of(slog.Level(0), parseLevel),
+		of(Target{}, parseTarget),
+		of(Address(""), parseAddress),
+		of(Param{}, parseParam),
+	}
+}
+
+func parseBool(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "true", "1", "yes":
+		return true, nil
+	case "false", "0", "no":
+		return false, nil
+	}
+	return false, fmt.Errorf("want true or false, not %q", text)
+}
+
+func parseInt(text string) (any, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("want a whole number, not %q", text)
+	}
+	return n, nil
+}
+
+func parseFloat(text string) (any, error) {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f != f {
+		return nil, fmt.Errorf("want a number, not %q", text)
+	}
+	return f, nil
+}
+
+func parseDuration(text string) (any, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return nil, fmt.Errorf("want a duration such as 30s or 5m, not %q", text)
+	}
+	return d, nil
+}
+
+func parseLevel(text string) (any, error) {
+	switch strings.ToLower(text) {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error":
+		return slog.LevelError, nil
+	}
+	return nil, fmt.Errorf("want debug, info, warn or error, not %q", text)
+}
+
+// Address is where a server listens: host:port, port 0 for a free one.
+type Address string
+
+// Port is the port as it was given.
+func (a Address) Port() string {
+	_, port, _ := net.SplitHostPort(string(a))
+	return port
+}
+
+func parseAddress(text string) (any, error) {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return nil, fmt.Errorf("want host:port, such as 127.0.0.1:8084 or :8084 for every interface, not %q", text)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return nil, fmt.Errorf("want a port between 0 (a free one) and 65535, not %q", port)
+	}
+	return Address(text), nil
+}
+
+// Param is one parameter of a call, given as name=text or name:=JSON.
+type Param struct {
+	Name  string
+	Value json.RawMessage
+}
+
+func parseParam(text string) (any, error) {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || strings.TrimSuffix(name, ":") == "" {
+		return nil, fmt.Errorf("want name=text or name:=JSON, not %q", text)
+	}
+	if raw, isJSON := strings.CutSuffix(name, ":"); isJSON {
+		if !json.Valid([]byte(value)) {
+			return nil, fmt.Errorf("%s:= takes JSON, which %q is not (text goes after = alone)", raw, value)
+		}
+		return Param{raw, json.RawMessage(value)}, nil
+	}
+	quoted, err := json.Marshal(value)
+	if err != nil {
+		return nil, errors.New("text cannot be written as JSON")
+	}
+	return Param{name, quoted}, nil
+}
+
+// ParamsJSON is the parameters as a JSON object, in their order; of two with
+// one name the later one counts.
+func ParamsJSON(params []Param) json.RawMessage {
+	var names []string
+	values := make(map[string]json.RawMessage, len(params))
+	for _, p := range params {
+		if _, seen := values[p.Name]; !seen {
+			names = append(names, p.Name)
+		}
+		values[p.Name] = p.Value
+	}
+	b := []byte{'{'}
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		quoted, _ := json.Marshal(name) // a string is always JSON
+		b = append(append(append(b, quoted...), ':'), values[name]...)
+	}
+	return append(b, '}')
+}
