@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
+
 	"callfleet/internal/call"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/journal"
@@ -87,9 +90,10 @@ type Options struct {
 	ReconcileAfter time.Duration
 	ReconcileRate  float64
 
-	System   string          // messaging.system of the spans, "nats" when ""
-	Progress report.Progress // nil shows nothing
-	Log      *slog.Logger    // nil is slog.Default()
+	System   string               // messaging.system of the spans, "nats" when ""
+	Tracers  trace.TracerProvider // nil is OpenTelemetry's global one
+	Progress report.Progress      // nil shows nothing
+	Log      *slog.Logger         // nil is slog.Default()
 	// ResumeCommand is what the user types to go on with a run; nil is
 	// "producer run FILE --run RUN --resume".
 	ResumeCommand func(file, run string) string
@@ -146,6 +150,9 @@ func (o Options) withDefaults() Options {
 	o.Batch = max(1, min(o.Batch, o.Window/4))
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Tracers == nil {
+		o.Tracers = otel.GetTracerProvider()
 	}
 	if o.ResumeCommand == nil {
 		o.ResumeCommand = func(file, run string) string {

@@ -35,7 +35,7 @@ func (s *session) publish(work, intake context.Context) error {
 	read := make(chan error, 1)
 	reading, stopReading := context.WithCancelCause(intake)
 	go func() {
-		read <- s.read(reading, lines)
+		read <- s.handOn(reading, lines)
 		close(lines)
 	}()
 	g, ctx := errgroup.WithContext(work)
@@ -55,8 +55,8 @@ func (s *session) publish(work, intake context.Context) error {
 	return err
 }
 
-// read hands on the lines that have no result yet.
-func (s *session) read(ctx context.Context, lines chan<- callfile.Line) error {
+// handOn reads the file to its end.
+func (s *session) handOn(ctx context.Context, lines chan<- callfile.Line) error {
 	for {
 		l, err := s.nextLine()
 		if errors.Is(err, io.EOF) {
@@ -80,7 +80,12 @@ func (s *session) nextLine() (callfile.Line, error) {
 		return *l, nil
 	}
 	l, err := s.lines.Next()
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+		s.read++
+	case errors.Is(err, io.EOF):
+		s.total.Store(s.read)
+	default:
 		err = fmt.Errorf("%w: read %s: %w", callfile.ErrInput, s.path, err)
 	}
 	return l, err

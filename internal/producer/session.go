@@ -35,6 +35,7 @@ type session struct {
 	batches int64          // intents written; owned by the publishing goroutine
 	notes   int            // bad lines shown; owned by the publishing goroutine
 
+	read        int64        // lines read; owned by whoever reads
 	total       atomic.Int64 // lines of the file, 0 while not known
 	published   atomic.Int64 // requests published by this process
 	before      int64        // lines done by earlier processes
@@ -57,7 +58,7 @@ func (p *Producer) open(ctx context.Context) (*session, error) {
 	s.journal.Sync(p.opts.Sync)
 	m := s.journal.Meta()
 	s.checker.run = s.id
-	s.tracing = newTracing(m.Seed, p.opts.System, p.deps.Encoder.Destination())
+	s.tracing = newTracing(p.opts, m.Seed, p.deps.Encoder.Destination())
 	s.tracker = newTracker(p.opts.Window, time.Now())
 	s.before = s.state.Done.Len()
 	s.batches = int64(len(s.state.Batches))

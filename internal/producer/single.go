@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"callfleet/internal/call"
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/queue"
@@ -30,17 +32,14 @@ type CallOptions struct {
 	Wait    bool
 	Timeout time.Duration
 
-	System string       // messaging.system of the span, "nats" when ""
-	Log    *slog.Logger // nil is slog.Default()
+	System  string               // messaging.system of the span, "nats" when ""
+	Tracers trace.TracerProvider // nil is OpenTelemetry's global one
+	Log     *slog.Logger         // nil is slog.Default()
 }
 
 // Call publishes one call. With Wait it returns its result, or ErrNoOutcome;
 // without, a result that has the id and the trace id only.
 func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
-	setDefault(&o.System, "nats")
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
 	if o.Run == "" {
 		o.Run = NewRunID(time.Now())
 	}
@@ -77,8 +76,10 @@ func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
 // publishOne returns what is known of a call that was just published.
 func publishOne(ctx context.Context, d Deps, o CallOptions, r call.Request) (journal.Result, time.Time, error) {
 	sent := time.Now()
-	span := newTracing(o.Run, o.System, d.Encoder.Destination()).start(ctx, &r)
-	s := &session{Producer: &Producer{deps: d, opts: Options{Log: o.Log}}}
+	opts := Options{System: o.System, Tracers: o.Tracers, Log: o.Log}.withDefaults()
+	s := &session{Producer: &Producer{deps: d, opts: opts}}
+	// The run's id is as good a seed as any: it is this call's alone.
+	span := newTracing(opts, o.Run, d.Encoder.Destination()).start(ctx, &r)
 	m, err := s.encode(ctx, r)
 	if err == nil {
 		err = s.deliver(ctx, []queue.Message{m})

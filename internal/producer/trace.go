@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
@@ -26,11 +25,11 @@ type tracing struct {
 	attrs  []attribute.KeyValue
 }
 
-func newTracing(seed, system, destination string) *tracing {
+func newTracing(o Options, seed, destination string) *tracing {
 	return &tracing{
-		tracer: otel.Tracer("callfleet/internal/producer"), seed: seed, name: "send " + destination,
+		tracer: o.Tracers.Tracer("callfleet/internal/producer"), seed: seed, name: "send " + destination,
 		attrs: []attribute.KeyValue{
-			semconv.MessagingSystemKey.String(system), semconv.MessagingDestinationName(destination),
+			semconv.MessagingSystemKey.String(o.System), semconv.MessagingDestinationName(destination),
 			semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
 		},
 	}
