@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Templates are written by hand as plain JSON, one to a file:
@@ -179,25 +178,4 @@ func (a *attribute) appendPlain(b []byte) ([]byte, error) {
 		return append(b, ']'), nil
 	}
 	return nil, fmt.Errorf("type %s has no plain form", a.kind)
-}
-
-// FileName is the name of a template's file in a directory: characters that
-// are not safe in every file system are written as %XX.
-func FileName(name, method string) string {
-	return escapeFileName(name) + "." + escapeFileName(method) + ".json"
-}
-
-func escapeFileName(s string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		safe := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
-		if safe {
-			b.WriteByte(c)
-		} else {
-			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
-		}
-	}
-	return b.String()
 }

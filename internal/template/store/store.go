@@ -5,9 +5,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 )
 
 // Key names one template: PK and SK of its item.
@@ -16,13 +18,19 @@ type Key struct{ Name, Method string }
 // String is "name method".
 func (k Key) String() string { return k.Name + " " + k.Method }
 
+// Compare orders keys by name, then by method, byte by byte.
+func Compare(a, b Key) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Method, b.Method))
+}
+
 // Item is one stored template.
 type Item struct {
 	Key
 	// Attributes is the whole item as DynamoDB JSON, PK and SK among it:
 	// {"PK":{"S":"get-user"},"SK":{"S":"GET"},"url":{"S":"https://…"},…}.
 	Attributes json.RawMessage
-	// Revision changes with every write; opaque to callers.
+	// Revision changes with every write that changes the item; opaque to
+	// callers.
 	Revision string
 }
 
@@ -47,14 +55,15 @@ func (c Condition) Revision() (r string, ok bool) { return c.revision, c.kind ==
 // Store keeps templates. Its methods are safe for concurrent use; reads are
 // consistent with the writes that returned before them.
 type Store interface {
-	// Get returns the item, or ErrNotFound.
+	// Get returns the item, or ErrNotFound; its Attributes mean the same as
+	// what was put, though the text may differ in white space.
 	Get(ctx context.Context, k Key) (Item, error)
 	// Put writes the whole item and returns its new revision; ErrConflict when
 	// the condition does not hold; ErrInvalid when Attributes are no DynamoDB
 	// JSON or name another key.
 	Put(ctx context.Context, it Item, c Condition) (revision string, err error)
 	// Delete removes the item; ErrConflict when the condition does not hold.
-	// An item that is not there is no error under Always.
+	// An item that is not there is no error under Always and IfAbsent.
 	Delete(ctx context.Context, k Key, c Condition) error
 	// List returns up to limit items in key order (name, then method), from
 	// the first after the given key (the zero Key: from the start).
