@@ -28,13 +28,12 @@ func parse(t testing.TB, text string) Value {
 func newScope(t testing.TB, input string) *Scope {
 	t.Helper()
 	variables := map[string]Value{"name": String("Ann"), "list": parse(t, "[3, 4]"), "größe_2": Int(5)}
+	context := parse(t, `{"Execution":{"Name":"run-1","Input":{"x": 1}},"StateMachine":{"Id":"arn","Name":"m"}}`)
 	return &Scope{
-		Input: parse(t, input),
-		Context: func() Value {
-			return parse(t, `{"Execution":{"Name":"run-1","Input":{"x": 1}},"StateMachine":{"Id":"arn","Name":"m"}}`)
-		},
-		Var:  func(name string) (Value, bool) { v, ok := variables[name]; return v, ok },
-		Rand: new(counter),
+		Input:   parse(t, input),
+		Context: func() Value { return context },
+		Var:     func(name string) (Value, bool) { v, ok := variables[name]; return v, ok },
+		Rand:    new(counter),
 	}
 }
 
