@@ -29,7 +29,7 @@ func evaluate(t *testing.T, what string, eval func() (Value, error)) {
 }
 
 func FuzzCompilePath(f *testing.F) {
-	for _, seed := range []string{"$", "$.a[0]", "$$.Execution.Name", "$name.x", "$list[0:1]", "$.a[?(@.b)]", "$..b", "$größe_2"} {
+	for _, seed := range []string{"$", "$.a[0]", "$$.Execution.Name", "$name.x", "$list[0:1]", "$.a[?(@.b)]", "$..b", "$größe_2", "$unset"} {
 		f.Add(seed)
 	}
 	scope := newScope(f, fuzzInput)

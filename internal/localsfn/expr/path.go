@@ -102,12 +102,9 @@ func (p *Path) Lookup(scope *Scope) (Value, bool) {
 // over. An error is an *Error in the words of reference paths, which leave out
 // what the path starts at. The elements are to be made Compact one by one.
 func (p *Path) Items(scope *Scope) (Value, error) {
-	if !p.Definite() {
-		return p.Eval(scope)
-	}
 	root, ok := p.root(scope)
-	if !ok {
-		return Value{}, p.unset()
+	if !ok || !p.Definite() {
+		return p.Eval(scope)
 	}
 	v, err := p.inner.Get(root)
 	if err != nil {

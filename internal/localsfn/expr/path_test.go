@@ -158,9 +158,8 @@ func TestItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, err := p.Items(scope); err == nil {
-		t.Errorf("Items($unset) = %s", v)
-	}
+	_, err = p.Items(scope)
+	checkError(t, "$unset", err, "States.Runtime: Invalid path '$unset' : variable 'unset' is not assigned")
 }
 
 func TestReference(t *testing.T) {
