@@ -231,6 +231,9 @@ func Decode(data []byte) ([]Event, error) {
 		if r.err != nil {
 			return nil, fmt.Errorf("decode history: event %d: %w", i, r.err)
 		}
+		if err := events[i].check(); err != nil {
+			return nil, fmt.Errorf("decode history: event %d: %w", i, err)
+		}
 		if events[i].ID != 0 {
 			id = events[i].ID
 		}
@@ -240,4 +243,17 @@ func Decode(data []byte) ([]Event, error) {
 		return nil, fmt.Errorf("decode history: %d bytes after the last event", len(r.src))
 	}
 	return events, nil
+}
+
+// check holds an event to what the fold and the projection rely on.
+func (e *Event) check() error {
+	switch {
+	case !e.Type.Public() && (e.Type < WaitScheduled || e.Type > lastInternal):
+		return fmt.Errorf("type %d is not known", e.Type)
+	case e.Type == ExecutionStarted && e.Start == nil:
+		return errors.New("start without the execution it starts")
+	case e.Type >= TaskScheduled && e.Type <= ActivityTimedOut && e.Task == nil:
+		return fmt.Errorf("%v without its task", e.Type)
+	}
+	return nil
 }

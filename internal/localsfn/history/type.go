@@ -80,6 +80,8 @@ const (
 	// AttemptFailed ends the running attempt of a Parallel or Map state with
 	// an error that is to be retried.
 	AttemptFailed
+
+	lastInternal = AttemptFailed
 )
 
 // Public reports whether AWS's history shows events of this type.
