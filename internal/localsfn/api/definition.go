@@ -22,17 +22,29 @@ func (s *Server) findings(text, kind string) []asl.Finding {
 		add := func(code, message string) {
 			found = append(found, asl.Finding{Severity: asl.SeverityError, Code: code, Message: message, Path: path + "/Resource"})
 		}
-		if kind == "EXPRESS" && r.Integration == asl.Activity {
+		switch {
+		case kind == "EXPRESS" && r.Integration == asl.Activity:
 			add(asl.CodeSchema, "Express state machine does not support Activity ARN")
-		}
-		if kind == "EXPRESS" && r.Pattern == asl.WaitForTaskToken {
+		case kind == "EXPRESS" && r.Pattern == asl.WaitForTaskToken:
 			add(asl.CodeSchema, "Express state machine does not support '.waitForTaskToken' service integration ")
-		}
-		if !s.o.Supports(r) {
+		case s.o.Supports(r):
+		case s.serves(r.Service):
+			add(asl.CodeSchema, "The resource provided "+r.ARN+" is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.")
+		default:
 			add(asl.CodeUnsupported, "resource "+r.ARN+" is not served here; there are: a Lambda function's ARN, "+strings.Join(s.o.Names(), ", "))
 		}
 	})
 	return found
+}
+
+// serves reports whether any operation of a service can be called.
+func (s *Server) serves(service string) bool {
+	for _, n := range s.o.Names() {
+		if strings.HasPrefix(n, service+":") {
+			return true
+		}
+	}
+	return false
 }
 
 // walk visits every state with its path.

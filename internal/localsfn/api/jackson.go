@@ -20,6 +20,9 @@ func jackson(text string, err error) string {
 	if word == "" || !unicode.IsLetter([]rune(word)[0]) || word == "true" || word == "false" || word == "null" {
 		return err.Error()
 	}
+	if len(text) > 500 {
+		return "Unrecognized token '" + word[:min(len(word), 100)] + "': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+	}
 	at := len(text) - len(rest) + len(word) + 1
 	return fmt.Sprintf("Unrecognized token '%s': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: (String)\"%s\"; line: 1, column: %d]",
 		word, text, at)

@@ -55,8 +55,9 @@ type Options struct {
 var (
 	// ErrNotFound says that the log holds no such execution.
 	ErrNotFound = store.ErrNotFound
-	// ErrNameTaken says that an execution of that name has another input.
-	ErrNameTaken = errors.New("an execution with this name and another input exists")
+	// ErrNameTaken says that an execution of that name has another input, or
+	// has ended.
+	ErrNameTaken = errors.New("the name of the execution is taken")
 	// ErrClosed says that the engine was stopped.
 	ErrClosed = errors.New("engine stopped")
 )

@@ -20,9 +20,10 @@ type Started struct {
 }
 
 // Start begins an execution of a state machine under a name, and returns when
-// that is in the log. A second start under the name with the same input is
-// answered like the first; with another one it is ErrNameTaken. The span of ctx
-// is the parent of the execution's.
+// that is in the log. As on AWS, a second start under the name with the same
+// input is answered like the first while the execution runs; with another
+// input, or after its end, it is ErrNameTaken. The span of ctx is the parent of
+// the execution's.
 func (e *Engine) Start(ctx context.Context, m store.Machine, name string, input expr.Value) (Started, error) {
 	program, err := e.program(ctx, m.Definition)
 	if err != nil {
@@ -56,7 +57,7 @@ func (e *Engine) Start(ctx context.Context, m store.Machine, name string, input 
 			return Started{}, e.failed(l, err)
 		}
 	}
-	if !expr.Equal(l.x.Input(), input) {
+	if l.x.Done() || !expr.Equal(l.x.Input(), input) {
 		return Started{}, fmt.Errorf("start execution %s: %w", name, ErrNameTaken)
 	}
 	return Started{ARN: l.x.Start().ARN, At: l.x.Started()}, nil

@@ -125,10 +125,10 @@ func New(o Options) (*Handoff, error) {
 		dynamo = h.remoteDynamo()
 	}
 	h.table = map[string]integration{
-		"dynamodb:getItem":             dynamo.get,
-		"dynamodb:putItem":             dynamo.put,
-		"dynamodb:updateItem":          dynamo.update,
-		"dynamodb:deleteItem":          dynamo.delete,
+		"dynamodb:getItem":             dynamo.get.on("key"),
+		"dynamodb:putItem":             dynamo.put.on("item"),
+		"dynamodb:updateItem":          dynamo.update.on("key"),
+		"dynamodb:deleteItem":          dynamo.delete.on("key"),
 		"sqs:sendMessage":              h.sendMessage,
 		"lambda:invoke":                h.invoke,
 		"lambda:invoke" + waitForToken: h.invokeAsync,

@@ -127,7 +127,11 @@ func readInvocation(p params) (in invocation, err error) {
 		return in, &Failure{Name: "States.Runtime", Cause: "The Parameters field FunctionName is required."}
 	}
 	in.payload = []byte("{}") // what Lambda hands a function that is called with nothing
-	if v := p.Get("Payload"); !v.IsAbsent() && v.Kind() != expr.KindNull {
+	switch v := p.Get("Payload"); v.Kind() {
+	case expr.Absent, expr.KindNull:
+	case expr.KindString:
+		in.payload = []byte(v.Text()) // a text is the payload itself
+	default:
 		in.payload = v.JSON()
 	}
 	return in, nil
