@@ -20,9 +20,9 @@ func TestConformance(t *testing.T) {
 	queuetest.Run(t, queuetest.Backend{
 		ShortestLease: 600 * time.Millisecond,
 		Batch:         3 * 512,
-		Open: func(t *testing.T, o queuetest.Options) *queuetest.Queue {
+		Open: func(t testing.TB, o queuetest.Options) *queuetest.Queue {
 			name := fmt.Sprintf("suite-%d", count.Add(1))
-			consumer := func(t *testing.T, name string, o natsqueue.ConsumerOptions) queue.Consumer {
+			consumer := func(t testing.TB, name string, o natsqueue.ConsumerOptions) queue.Consumer {
 				c, err := openBroker(t, broker).Consumer(t.Context(), name, o)
 				if err != nil {
 					t.Fatal(err)
@@ -36,10 +36,10 @@ func TestConformance(t *testing.T) {
 			}
 			return &queuetest.Queue{
 				Publisher: p,
-				Consumer: func(t *testing.T) queue.Consumer {
+				Consumer: func(t testing.TB) queue.Consumer {
 					return consumer(t, name, natsqueue.ConsumerOptions{Lease: o.Lease, MaxDeliver: o.MaxDeliver})
 				},
-				DeadLetters: func(t *testing.T) queue.Consumer {
+				DeadLetters: func(t testing.TB) queue.Consumer {
 					return consumer(t, name+natsqueue.DeadLetterSuffix, natsqueue.ConsumerOptions{})
 				},
 			}

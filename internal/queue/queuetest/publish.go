@@ -12,7 +12,7 @@ import (
 
 func publishReceiveAck(s *session) {
 	q := s.openShort()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	before := time.Now()
 	s.publish(q, queue.Message{ID: "a-1", Body: []byte("hello")})
 	d := s.receive(c)
@@ -32,7 +32,7 @@ func publishReceiveAck(s *session) {
 
 func dedup(s *session) {
 	q := s.open()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	s.publish(q, queue.Message{ID: "a-1", Body: []byte("first")})
 	s.publish(q, queue.Message{ID: "a-1", Body: []byte("second")}, queue.Message{ID: "a-2"})
 	s.publish(q, queue.Message{Body: []byte("none")}, queue.Message{Body: []byte("none")}) // no id, no dedup
@@ -60,7 +60,7 @@ func dedupConcurrent(s *session) {
 		})
 	}
 	wg.Wait()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	s.ack(s.receiveN(c, len(msgs))...)
 	s.nothing(c, s.backend.Quiet)
 }
@@ -76,7 +76,7 @@ func headers(s *session) {
 		want.Headers[fmt.Sprintf("h%d", i)] = fmt.Sprint(i)
 	}
 	s.publish(q, want)
-	d := s.receive(q.Consumer(s.T))
+	d := s.receive(q.Consumer(s.TB))
 	if d.Group != want.Group {
 		s.Errorf("group %q: want %q", d.Group, want.Group)
 	}
@@ -108,7 +108,7 @@ func bodies(s *session) {
 	for id, body := range want {
 		s.publish(q, queue.Message{ID: id, Body: body})
 	}
-	for _, d := range s.receiveN(q.Consumer(s.T), len(want)) {
+	for _, d := range s.receiveN(q.Consumer(s.TB), len(want)) {
 		if !bytes.Equal(d.Body, want[d.ID]) {
 			s.Errorf("body %q: %d bytes came, or other ones: want %d", d.ID, len(d.Body), len(want[d.ID]))
 		}
@@ -135,7 +135,7 @@ func tooLarge(s *session) {
 		}
 	}
 	s.publish(q, queue.Message{ID: "after"})
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	for _, d := range s.receiveN(c, 2) {
 		if d.ID != "before" && d.ID != "after" {
 			s.Errorf("received %q: it was refused", d.ID)
@@ -151,7 +151,7 @@ func largeBatch(s *session) {
 	s.publish(q, msgs...)
 	seen := map[string]bool{}
 	var wg sync.WaitGroup
-	for _, d := range s.receiveN(q.Consumer(s.T), len(msgs)) {
+	for _, d := range s.receiveN(q.Consumer(s.TB), len(msgs)) {
 		if string(d.Body) != d.ID {
 			s.Errorf("message %q has body %q", d.ID, d.Body)
 		}
@@ -176,14 +176,14 @@ func reuseBodies(s *session) {
 	s.publish(q, msgs...)
 	copy(body, "XXXXX")
 	msgs[0] = queue.Message{}
-	if d := s.receive(q.Consumer(s.T)); string(d.Body) != "first" || d.ID != "a-1" {
+	if d := s.receive(q.Consumer(s.TB)); string(d.Body) != "first" || d.ID != "a-1" {
 		s.Errorf("received %q with body %q: want a-1 with first", d.ID, d.Body)
 	}
 }
 
 func delay(s *session) {
 	q := s.open()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	step := s.backend.DelayStep
 	start := time.Now()
 	s.publish(q,

@@ -15,8 +15,8 @@ import (
 // Backend makes queues for the suite.
 type Backend struct {
 	// Open makes a new empty queue with a dead-letter queue. It releases all
-	// it made through t.Cleanup.
-	Open func(t *testing.T, o Options) *Queue
+	// it made through tb.Cleanup.
+	Open func(tb testing.TB, o Options) *Queue
 
 	// ShortestLease is the shortest lease the backend keeps; 1 s if 0.
 	ShortestLease time.Duration
@@ -41,9 +41,9 @@ type Options struct {
 type Queue struct {
 	Publisher queue.Publisher
 	// Consumer makes another consumer of the queue.
-	Consumer func(t *testing.T) queue.Consumer
+	Consumer func(tb testing.TB) queue.Consumer
 	// DeadLetters makes a consumer of its dead-letter queue.
-	DeadLetters func(t *testing.T) queue.Consumer
+	DeadLetters func(tb testing.TB) queue.Consumer
 }
 
 // longLease is a lease that does not end within a test.
@@ -118,25 +118,25 @@ func clauses() []clause {
 
 // session is what one clause works with.
 type session struct {
-	*testing.T
+	testing.TB
 	backend Backend
 	ctx     context.Context
 }
 
-func newSession(t *testing.T, b Backend) *session {
-	ctx, cancel := context.WithTimeout(t.Context(), b.Patience)
-	t.Cleanup(cancel)
-	return &session{T: t, backend: b, ctx: ctx}
+func newSession(tb testing.TB, b Backend) *session {
+	ctx, cancel := context.WithTimeout(tb.Context(), b.Patience)
+	tb.Cleanup(cancel)
+	return &session{TB: tb, backend: b, ctx: ctx}
 }
 
 // open makes a queue whose leases last the test.
 func (s *session) open() *Queue {
-	return s.backend.Open(s.T, Options{Lease: longLease, MaxDeliver: 100})
+	return s.backend.Open(s.TB, Options{Lease: longLease, MaxDeliver: 100})
 }
 
 // openShort makes a queue whose leases end soon.
 func (s *session) openShort() *Queue {
-	return s.backend.Open(s.T, Options{Lease: s.backend.ShortestLease, MaxDeliver: 100})
+	return s.backend.Open(s.TB, Options{Lease: s.backend.ShortestLease, MaxDeliver: 100})
 }
 
 func (s *session) publish(q *Queue, msgs ...queue.Message) {

@@ -11,7 +11,7 @@ import (
 
 func neverMore(s *session) {
 	q := s.open()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	const total = 7
 	s.publish(q, ids("a", total)...)
 	for got := 0; got < total; {
@@ -36,7 +36,7 @@ func neverMore(s *session) {
 
 func leavesTheRest(s *session) {
 	q := s.open()
-	first, second := q.Consumer(s.T), q.Consumer(s.T)
+	first, second := q.Consumer(s.TB), q.Consumer(s.TB)
 	s.publish(q, ids("a", 6)...)
 	one := s.receive(first)
 	// The lease of what the first consumer might hold back does not end in time.
@@ -54,7 +54,7 @@ func leavesTheRest(s *session) {
 
 func wakes(s *session) {
 	q := s.open()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	type received struct {
 		d  *queue.Delivery
 		at time.Time
@@ -88,7 +88,7 @@ func wakes(s *session) {
 
 func cancelReceive(s *session) {
 	q := s.open()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	ended, cancel := context.WithCancel(s.ctx)
 	cancel()
 	if _, err := c.Receive(ended, 1); !errors.Is(err, context.Canceled) {
@@ -123,16 +123,17 @@ func cancelReceive(s *session) {
 	s.nothing(c, s.backend.Quiet)
 }
 
+// shared lets many receivers hold what they get, so that a message that two of
+// them hold shows.
 func shared(s *session) {
 	q := s.open()
 	const total, consumers, receivers = 200, 3, 2
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	var mu sync.Mutex
-	seen := map[string]int{}
+	got := make(chan *queue.Delivery)
 	var wg sync.WaitGroup
 	for range consumers {
-		c := q.Consumer(s.T)
+		c := q.Consumer(s.TB)
 		for range receivers {
 			wg.Go(func() {
 				for {
@@ -144,35 +145,37 @@ func shared(s *session) {
 						return
 					}
 					for _, d := range ds {
-						if err := d.Ack(s.ctx); err != nil {
-							s.Errorf("ack: %v", err)
-						}
-						mu.Lock()
-						seen[d.ID]++
-						if len(seen) == total {
-							cancel()
-						}
-						mu.Unlock()
+						got <- d
 					}
 				}
 			})
 		}
 	}
 	s.publish(q, ids("a", total)...)
-	wg.Wait()
-	if len(seen) != total {
-		s.Errorf("%d messages of %d", len(seen), total)
-	}
-	for id, n := range seen {
-		if n != 1 {
-			s.Errorf("message %q was received %d times while its lease held", id, n)
+	go func() {
+		wg.Wait()
+		close(got)
+	}()
+	held := map[string]*queue.Delivery{}
+	for d := range got {
+		if held[d.ID] != nil {
+			s.Errorf("message %q was received twice while its lease held", d.ID)
 		}
+		if held[d.ID] = d; len(held) == total {
+			time.AfterFunc(s.backend.Quiet, cancel) // time for one too many
+		}
+	}
+	if len(held) != total {
+		s.Errorf("%d messages of %d", len(held), total)
+	}
+	for _, d := range held {
+		s.ack(d)
 	}
 }
 
 func closeConsumer(s *session) {
 	q := s.open()
-	c, other := q.Consumer(s.T), q.Consumer(s.T)
+	c, other := q.Consumer(s.TB), q.Consumer(s.TB)
 	s.publish(q, ids("a", 2)...)
 	held := s.receiveN(c, 2)
 	blocked := make(chan error, 1)
@@ -206,7 +209,7 @@ func closeConsumer(s *session) {
 
 func depth(s *session) {
 	q := s.open()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	counter, ok := c.(queue.Depth)
 	if !ok {
 		s.Skip("the backend's consumer does not count")

@@ -10,7 +10,7 @@ import (
 
 func leaseEnds(s *session) {
 	q := s.openShort()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	s.publish(q, queue.Message{ID: "a-1", Body: []byte("x")})
 	start := time.Now()
 	s.receive(c)
@@ -27,7 +27,7 @@ func leaseEnds(s *session) {
 
 func extend(s *session) {
 	q := s.openShort()
-	c, other := q.Consumer(s.T), q.Consumer(s.T)
+	c, other := q.Consumer(s.TB), q.Consumer(s.TB)
 	s.publish(q, queue.Message{ID: "a-1"})
 	d := s.receive(c)
 	for range 5 { // well beyond one lease
@@ -42,7 +42,7 @@ func extend(s *session) {
 
 func leaseLost(s *session) {
 	q := s.openShort()
-	c, other := q.Consumer(s.T), q.Consumer(s.T)
+	c, other := q.Consumer(s.TB), q.Consumer(s.TB)
 	s.publish(q, ids("a", 3)...)
 	late := s.receiveN(c, 3)
 	now := map[string]*queue.Delivery{}
@@ -69,7 +69,7 @@ func leaseLost(s *session) {
 
 func retryNow(s *session) {
 	q := s.open()
-	c, other := q.Consumer(s.T), q.Consumer(s.T)
+	c, other := q.Consumer(s.TB), q.Consumer(s.TB)
 	s.publish(q, queue.Message{ID: "a-1", Body: []byte("x")})
 	d := s.receive(c)
 	if err := d.Retry(s.ctx, 0); err != nil {
@@ -85,7 +85,7 @@ func retryNow(s *session) {
 
 func retryLater(s *session) {
 	q := s.open()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	s.publish(q, queue.Message{ID: "a-1"})
 	d := s.receive(c)
 	wait := 5 * s.backend.DelayStep
@@ -102,7 +102,7 @@ func retryLater(s *session) {
 
 func reject(s *session) {
 	q := s.openShort()
-	c, dead := q.Consumer(s.T), q.DeadLetters(s.T)
+	c, dead := q.Consumer(s.TB), q.DeadLetters(s.TB)
 	body := []byte{0, 0xff, '\n', 'x'}
 	s.publish(q, queue.Message{ID: "a-1", Group: "g", Body: body, Headers: map[string]string{"h": "v"}}, queue.Message{Body: []byte("no id")})
 	for _, d := range s.receiveN(c, 2) {
@@ -133,8 +133,8 @@ func reject(s *session) {
 }
 
 func maxDeliver(s *session) {
-	q := s.backend.Open(s.T, Options{Lease: s.backend.ShortestLease, MaxDeliver: 2})
-	c, dead := q.Consumer(s.T), q.DeadLetters(s.T)
+	q := s.backend.Open(s.TB, Options{Lease: s.backend.ShortestLease, MaxDeliver: 2})
+	c, dead := q.Consumer(s.TB), q.DeadLetters(s.TB)
 	s.publish(q, queue.Message{ID: "a-1", Body: []byte("poison")})
 	for attempt := 1; attempt <= 2; attempt++ {
 		if d := s.receive(c); d.Attempt != attempt {
@@ -153,7 +153,7 @@ func maxDeliver(s *session) {
 // error, but only ErrLeaseLost, and the first one stands.
 func settleTwice(s *session) {
 	q := s.openShort()
-	c := q.Consumer(s.T)
+	c := q.Consumer(s.TB)
 	ways := []struct {
 		name string
 		do   func(*queue.Delivery) error
@@ -172,5 +172,5 @@ func settleTwice(s *session) {
 		}
 	}
 	s.nothing(c, s.backend.ShortestLease+s.backend.Quiet)
-	s.nothing(q.DeadLetters(s.T), s.backend.Quiet)
+	s.nothing(q.DeadLetters(s.TB), s.backend.Quiet)
 }
