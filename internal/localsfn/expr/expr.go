@@ -3,7 +3,10 @@
 // randomness comes in with the Scope, and nothing here does I/O.
 //
 // Everything is compiled once, when a state machine is created, and evaluated
-// many times; what is compiled is immutable and safe for concurrent use.
+// many times; what is compiled is immutable and safe for concurrent use. The
+// parts are packages of their own: value is the JSON value, jsonpath selects,
+// intrinsic is the library of functions. This package compiles what combines
+// them, and words failures as AWS does.
 package expr
 
 import (
@@ -47,6 +50,24 @@ func CompileExpr(s string) (*Expr, error) {
 
 // String returns the expression as it was written.
 func (e *Expr) String() string { return e.text }
+
+// Variables returns the names of the variables the expression refers to, in the
+// order of their appearance.
+func (e *Expr) Variables() []string { return e.root.variables(nil) }
+
+func (a *argument) variables(names []string) []string {
+	if a.path != nil {
+		if name, ok := a.path.Variable(); ok {
+			names = append(names, name)
+		}
+	}
+	if a.call != nil {
+		for i := range a.call.args {
+			names = a.call.args[i].variables(names)
+		}
+	}
+	return names
+}
 
 // Eval evaluates the expression. An error is an *Error.
 func (e *Expr) Eval(scope *Scope) (Value, error) {

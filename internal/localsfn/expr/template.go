@@ -117,6 +117,16 @@ func (c *templateCompiler) hole(h hole) {
 	c.text = nil
 }
 
+// Variables returns the names of the variables the template refers to, in the
+// order of their appearance.
+func (t *Template) Variables() []string {
+	var names []string
+	for i := range t.holes {
+		names = t.holes[i].expr.root.variables(names)
+	}
+	return names
+}
+
 // Eval fills the template. An error is an *Error.
 func (t *Template) Eval(scope *Scope) (Value, error) {
 	if len(t.holes) == 0 {

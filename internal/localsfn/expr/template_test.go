@@ -83,6 +83,14 @@ func TestTemplateProblems(t *testing.T) {
 	}
 }
 
+func TestTemplateVariables(t *testing.T) {
+	t.Parallel()
+	template := compileTemplate(t, `{"a.$": "$x.y", "b": [{"c.$": "States.Array($.z, States.MathAdd($y, $x), $$.w)"}], "d": "$no"}`)
+	if got := strings.Join(template.Variables(), ","); got != "x,y,x" {
+		t.Errorf("Variables = %s", got)
+	}
+}
+
 func TestTemplateIsBounded(t *testing.T) {
 	t.Parallel()
 	scope := newScope(t, `"`+strings.Repeat("x", 200_000)+`"`)
