@@ -11,14 +11,18 @@ import (
 )
 
 // rendering is one use of a template.
-type rendering struct{ run *sandbox.Run }
+type rendering struct {
+	run     *sandbox.Run
+	scratch []byte // what texts are made in
+	params  int    // bytes
+}
 
 func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessage) (call.Rendered, error) {
 	values, err := sandbox.ParseParams(params)
 	if err != nil {
 		return call.Rendered{}, problem("params", err.Error())
 	}
-	x := rendering{sandbox.NewRun(ctx, values, r.limits())}
+	x := rendering{run: sandbox.NewRun(ctx, values, r.limits()), params: len(params)}
 	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry}
 	if out.URL, err = x.url(t); err != nil {
 		return call.Rendered{}, err
@@ -50,8 +54,12 @@ func (x *rendering) text(attribute string, p *sandbox.Program) (string, error) {
 	if text, ok := p.Static(); ok {
 		return text, nil
 	}
-	b, err := x.append(nil, attribute, p)
-	return string(b), err
+	b, err := x.append(x.scratch[:0], attribute, p)
+	if err != nil {
+		return "", err
+	}
+	x.scratch = b
+	return string(b), nil
 }
 
 func (x *rendering) url(t *Template) (string, error) {
@@ -89,7 +97,7 @@ func (x *rendering) body(p *payload) ([]byte, error) {
 	var body []byte
 	var err error
 	if p.root == nil {
-		body, err = x.append(nil, "payload", p.text)
+		body, err = x.append(make([]byte, 0, p.text.Size()+min(x.params, 4096)), "payload", p.text)
 	} else {
 		body, err = x.structure(p.root)
 	}

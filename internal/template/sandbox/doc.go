@@ -4,13 +4,13 @@
 //
 // # How pongo2 is used
 //
-// pongo2 reads the text (lexer, tokens, positions) and runs the result. What
-// stands between {{ }} and {% %} is parsed and evaluated here, by one tag that
-// takes in the whole document, because pongo2's own evaluator has no hooks for
-// what is promised: it prints nothing for an unknown name, has no loop limit,
-// cannot be stopped, prints 3.0 as 3.000000, reads "a and b or c" from the
-// right, and panics on 1/0. Its tags (ssi, include, import, extends, macro,
-// cycle, …) are not parsed at all, so none of them can run.
+// pongo2 reads the text: its lexer, its tokens with their positions, its
+// parser's interface. What the tokens mean is decided here, by one tag of ours
+// that takes in the whole document, because pongo2's own evaluator has no hooks
+// for what is promised: it prints nothing for an unknown name, has no loop
+// limit, cannot be stopped, prints 3.0 as 3.000000, reads "a and b or c" from
+// the right, and panics on 1/0. Its tags (ssi, include, import, extends, macro,
+// cycle, …) never see a token, so none of them can run.
 //
 // # The language
 //

@@ -385,7 +385,7 @@ func (t *tokens) postfix(e expr) (expr, error) {
 			if !ok {
 				return nil, t.unexpected("a member's name")
 			}
-			e = &access{place: p, of: e, key: tok.Val}
+			e = &access{place: placeOf(tok), of: e, key: tok.Val}
 		case t.symbol("["):
 			index, err := t.expression()
 			if err != nil {

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,9 +13,10 @@ import (
 
 // Program is a compiled template text. It is safe for concurrent use.
 type Program struct {
-	at       Position
-	plain    string // the output of a program without code
-	template *pongo2.Template
+	at    Position
+	plain string // the output of a program without code
+	body  block  // nil in a program without code
+	size  int    // of the source
 	// asJSON says that the text is one value with |tojson and nothing else.
 	asJSON bool
 }
@@ -58,7 +58,7 @@ const (
 type compiler struct {
 	mu     sync.Mutex // guards all below: pongo2 compiles one text at a time
 	set    *pongo2.TemplateSet
-	parsed *document // the last one
+	parsed document // of the last text
 }
 
 // theCompiler is one for the process because pongo2's list of tags is.
@@ -83,7 +83,7 @@ func Compile(source string, at Position) (*Program, error) {
 		return nil, err
 	}
 	if !strings.Contains(source, "{{") && !strings.Contains(source, "{%") && !strings.Contains(source, "{#") {
-		return &Program{at: at, plain: source}, nil
+		return &Program{at: at, plain: source, size: len(source)}, nil
 	}
 	p, err := theCompiler().compile(source, at)
 	if err != nil {
@@ -100,11 +100,10 @@ func (c *compiler) compile(source string, at Position) (p *Program, err error) {
 			p, err = nil, errorAt(place{}, "cannot be read as a template")
 		}
 	}()
-	template, err := c.set.FromString(documentPrefix + source)
-	if err != nil {
+	if _, err := c.set.FromString(documentPrefix + source); err != nil {
 		return nil, err
 	}
-	return &Program{at: at, template: template, asJSON: c.parsed.isJSONValue()}, nil
+	return &Program{at: at, body: c.parsed.body, size: len(source), asJSON: c.parsed.isJSONValue()}, nil
 }
 
 // parseDocument is the tag documentTag.
@@ -113,7 +112,10 @@ func (c *compiler) parseDocument(doc *pongo2.Parser, _ *pongo2.Token, _ *pongo2.
 	if err != nil {
 		return nil, &pongo2.Error{OrigError: err}
 	}
-	c.parsed = &document{body}
+	if body == nil {
+		body = block{} // remarks only
+	}
+	c.parsed = document{body}
 	return c.parsed, nil
 }
 
@@ -162,16 +164,23 @@ func located(err error) error {
 }
 
 // Static returns the output of a program without code.
-func (p *Program) Static() (text string, ok bool) { return p.plain, p.template == nil }
+func (p *Program) Static() (text string, ok bool) { return p.plain, p.body == nil }
+
+// Size is the length of the source, a guess at the length of the output.
+func (p *Program) Size() int { return p.size }
 
 // IsJSONValue reports whether the text is one value with |tojson and nothing
 // else, so that its output is a JSON value whatever the params.
 func (p *Program) IsJSONValue() bool { return p.asJSON }
 
-// document is the whole of a template, a node of pongo2's.
+// document is the whole of a template, and what pongo2 takes for a tag.
 type document struct{ body block }
 
-func (d *document) isJSONValue() bool {
+// Execute is never called: a Run executes the body itself, because pongo2
+// would copy its context and check each name in it anew every time.
+func (document) Execute(*pongo2.ExecutionContext, pongo2.TemplateWriter) *pongo2.Error { return nil }
+
+func (d document) isJSONValue() bool {
 	if len(d.body) != 1 {
 		return false
 	}
@@ -183,23 +192,11 @@ func (d *document) isJSONValue() bool {
 	return ok && f.name == "tojson"
 }
 
-// runKey is the one name in pongo2's context.
-const runKey = "callfleet_run"
-
-// Execute runs the document for the Run in the context, which takes the output.
-func (d *document) Execute(ctx *pongo2.ExecutionContext, _ pongo2.TemplateWriter) *pongo2.Error {
-	run := ctx.Public[runKey].(*Run)
-	if err := d.body.exec(run, &scope{}); err != nil {
-		return &pongo2.Error{OrigError: err}
-	}
-	return nil
-}
-
 // Append runs p and appends what it prints to buf. The error is an *Error, or
 // the context's cause.
 func (r *Run) Append(buf []byte, p *Program) (_ []byte, err error) {
 	r.out = output{buf: buf, start: len(buf), max: r.limits.MaxOutput, at: p.at}
-	if p.template == nil {
+	if p.body == nil {
 		err := r.out.static(p.plain)
 		return r.out.buf, err
 	}
@@ -208,12 +205,8 @@ func (r *Run) Append(buf []byte, p *Program) (_ []byte, err error) {
 			err = errorAt(place{}, "stopped by an internal fault")
 		}
 	}()
-	err = p.template.ExecuteWriterUnbuffered(pongo2.Context{runKey: r}, io.Discard)
-	if err == nil {
-		return r.out.buf, nil
+	if err := p.body.exec(r, &scope{}); err != nil {
+		return nil, err
 	}
-	if foreign, ok := errors.AsType[*pongo2.Error](err); ok && r.ctx.Err() != nil && foreign.OrigError == context.Cause(r.ctx) {
-		return nil, foreign.OrigError
-	}
-	return nil, located(err)
+	return r.out.buf, nil
 }

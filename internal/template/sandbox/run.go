@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,7 +27,7 @@ type Run struct {
 	// deadline is set at the first look at the clock, which few programs live
 	// to see.
 	deadline time.Time
-	out    output
+	out      output
 }
 
 // NewRun starts a budget.
@@ -106,6 +107,9 @@ func (r *Run) open(v any, at place) error {
 // toJSON is a value as JSON: what came from params as it was written, without
 // the white space.
 func (r *Run) toJSON(v any, at place) (string, error) {
+	if s, ok := v.(string); ok {
+		return `"` + escapeJSON(s) + `"`, r.grow(len(s), at)
+	}
 	b, err := r.appendJSON(nil, v, at)
 	return string(b), err
 }
@@ -128,7 +132,7 @@ func (r *Run) appendJSON(b []byte, v any, at place) ([]byte, error) {
 	case *object:
 		return r.appendRaw(b, v.raw, at)
 	case *list:
-		if v.raw != nil {
+		if v.raw != "" {
 			return r.appendRaw(b, v.raw, at)
 		}
 		return r.appendList(b, v, at)
@@ -145,15 +149,15 @@ func (r *Run) appendString(b []byte, s string, at place) ([]byte, error) {
 	return append(b, '"'), nil
 }
 
-func (r *Run) appendRaw(b, raw []byte, at place) ([]byte, error) {
+func (r *Run) appendRaw(b []byte, raw string, at place) ([]byte, error) {
 	if err := r.grow(len(b)+len(raw), at); err != nil {
 		return nil, err
 	}
-	if !bytes.ContainsAny(raw, " \n\t\r") {
+	if !strings.ContainsAny(raw, " \n\t\r") {
 		return append(b, raw...), nil
 	}
 	buf := bytes.NewBuffer(b)
-	if err := json.Compact(buf, raw); err != nil {
+	if err := json.Compact(buf, []byte(raw)); err != nil {
 		return nil, errorAt(at, "the params: %v", err)
 	}
 	return buf.Bytes(), nil

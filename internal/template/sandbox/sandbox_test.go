@@ -148,7 +148,7 @@ func TestMistakesAtRun(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, want string }{
 		{`{{ nmae }}`, `line 1 column 4: nmae is not in params`},
-		{"\n\n  {{ params.user.nmae }}", `line 3 column 17: params.user.nmae is not in params`},
+		{"\n\n  {{ params.user.nmae }}", `line 3 column 18: params.user.nmae is not in params`},
 		{`{{ user.nmae.first }}`, `user.nmae is not in params`},
 		{`{{ user.name.first }}`, `user.name.first is not in params (user.name is a text)`},
 		{`{{ user["nope"] }}`, `user["nope"] is not in params`},

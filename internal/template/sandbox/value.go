@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -18,13 +19,13 @@ type number string
 // list and object know the JSON they came from, and take it apart when
 // somebody looks inside.
 type list struct {
-	raw   []byte // nil for a list that the template made
+	raw   string // "" for a list that the template made
 	items []any
 	split bool
 }
 
 type object struct {
-	raw     []byte
+	raw     string
 	members []member
 	split   bool
 }
@@ -58,11 +59,11 @@ type Params struct{ root *object }
 var errNotObject = errors.New("must be a JSON object")
 
 // ParseParams reads a JSON object; nothing and null are the empty one. The
-// params share memory with data and may be used by one Run at a time.
+// params may be used by one Run at a time.
 func ParseParams(data json.RawMessage) (Params, error) {
 	data = bytes.TrimSpace(data)
 	if len(data) == 0 || string(data) == "null" {
-		return Params{root: &object{raw: []byte("{}")}}, nil
+		return Params{root: &object{raw: "{}", split: true}}, nil
 	}
 	if data[0] != '{' {
 		return Params{}, errNotObject
@@ -70,7 +71,7 @@ func ParseParams(data json.RawMessage) (Params, error) {
 	if !json.Valid(data) {
 		return Params{}, errors.New("is not JSON")
 	}
-	o := &object{raw: data}
+	o := &object{raw: string(data), members: make([]member, 0, 8)}
 	return Params{root: o}, o.open()
 }
 
@@ -113,7 +114,7 @@ func (o *object) get(key string) (any, bool) {
 }
 
 func (l *list) open() error {
-	if l.split || l.raw == nil {
+	if l.split || l.raw == "" {
 		return nil
 	}
 	l.split = true
@@ -132,7 +133,7 @@ func (l *list) open() error {
 }
 
 type scanner struct {
-	text []byte
+	text string
 	i    int
 }
 
@@ -170,7 +171,7 @@ func (s *scanner) value() (any, error) {
 		s.i += len("null")
 		return nil, nil
 	}
-	for s.i < len(s.text) && bytes.IndexByte([]byte(",]} \n\t\r"), s.text[s.i]) < 0 {
+	for s.i < len(s.text) && strings.IndexByte(",]} \n\t\r", s.text[s.i]) < 0 {
 		s.i++
 	}
 	return number(s.text[start:s.i]), nil
@@ -191,20 +192,20 @@ func (s *scanner) string() (string, error) {
 	s.i++
 	raw := s.text[start:s.i]
 	if plain {
-		return string(raw[1 : len(raw)-1]), nil
+		return raw[1 : len(raw)-1], nil
 	}
 	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
+	if err := json.Unmarshal([]byte(raw), &text); err != nil {
 		return "", err
 	}
-	if !utf8.Valid(raw) || replaced(text) > replaced(string(raw))+bytes.Count(bytes.ToLower(raw), []byte(`\ufffd`)) {
+	if !utf8.ValidString(raw) || replaced(text) > replaced(raw)+strings.Count(strings.ToLower(raw), `\ufffd`) {
 		return "", errors.New("holds text that is no Unicode")
 	}
 	return text, nil
 }
 
 // replaced counts the characters that stand for what could not be decoded.
-func replaced(s string) int { return bytes.Count([]byte(s), []byte("\uFFFD")) }
+func replaced(s string) int { return strings.Count(s, "\uFFFD") }
 
 func (s *scanner) skipNested() {
 	for depth := 0; ; {
@@ -276,9 +277,9 @@ func truth(v any) bool {
 		f, err := strconv.ParseFloat(string(v), 64)
 		return err != nil || f != 0
 	case *list:
-		return len(v.items) > 0 || v.raw != nil && !v.split && len(bytes.TrimSpace(v.raw[1:len(v.raw)-1])) > 0
+		return len(v.items) > 0 || v.raw != "" && !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
 	case *object:
-		return len(v.members) > 0 || !v.split && len(bytes.TrimSpace(v.raw[1:len(v.raw)-1])) > 0
+		return len(v.members) > 0 || !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
 	}
 	return true
 }
