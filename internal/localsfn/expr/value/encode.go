@@ -60,7 +60,7 @@ func (v Value) isCompact() bool {
 	if v.n.text != nil {
 		f := v.n.form
 		if f == formUnknown {
-			_, f = skip(v.n.text, 0)
+			f = skip(v.n.text, 0).form
 			if len(tight(v.n.text)) != len(v.n.text) {
 				f = formLoose
 			}

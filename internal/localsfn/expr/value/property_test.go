@@ -62,6 +62,9 @@ func TestParseKeepsText(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		source := text(t, 3)
+		if deep := rapid.SampledFrom([]int{0, 0, eagerDepth}).Draw(t, "deep"); deep > 0 {
+			source = strings.Repeat(`{"a":[`, deep) + source + strings.Repeat("]}", deep)
+		}
 		v, err := Parse([]byte(source))
 		if err != nil {
 			t.Fatalf("Parse(%q): %v", source, err)

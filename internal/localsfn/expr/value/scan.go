@@ -26,8 +26,13 @@ func kindOf(c byte) Kind {
 // span is where a key or value lies in a text.
 type span struct {
 	from, to int
+	depth    int // of nested arrays and objects
 	form     form
 }
+
+// eagerDepth is the nesting from which a value is indexed whole: level by level,
+// its inside would be scanned as often as it is deep.
+const eagerDepth = 16
 
 // index reads one level of an array or object.
 func index(n *node) *kids {
@@ -59,6 +64,10 @@ func index(n *node) *kids {
 }
 
 func child(n *node, text []byte, s span) Value {
+	if s.depth > eagerDepth {
+		v, _ := indexAll(text, s.from)
+		return v
+	}
 	n.text = text[s.from:s.to:s.to]
 	n.kind = KindNull
 	if s.to > s.from {
@@ -81,9 +90,9 @@ func scanItems(text []byte, spans []span, pairs bool) []span {
 		if c == ']' || c == '}' {
 			break
 		}
-		to, f := skip(text, i)
-		spans = append(spans, span{i, to, f})
-		i = to
+		s := skip(text, i)
+		spans = append(spans, s)
+		i = s.to
 	}
 	if pairs && len(spans)%2 != 0 {
 		spans = spans[:len(spans)-1]
@@ -91,27 +100,74 @@ func scanItems(text []byte, spans []span, pairs bool) []span {
 	return spans
 }
 
-// skip returns the end of the value at i, which is after i unless i is the end
-// of the text, and whether the value is compact. It keeps no stack: in valid
-// text brackets match.
-func skip(text []byte, i int) (int, form) {
-	f := formCompact
+// indexAll reads the value at i with everything in it, and returns the position
+// after it. It recurses as deep as the text nests.
+func indexAll(text []byte, i int) (Value, int) {
+	kind := kindOf(text[i])
+	if kind < KindArray {
+		s := skip(text, i)
+		return child(&node{}, text, s), s.to
+	}
+	n, k := &node{kind: kind, form: formCompact}, &kids{}
+	from := i
+	var keys []string
+	for i++; i < len(text) && text[i] != ']' && text[i] != '}'; {
+		switch c := text[i]; {
+		case isSpace(c):
+			n.form = formLoose
+			i++
+			continue
+		case c == ',' || c == ':':
+			i++
+			continue
+		case kind == KindObject && len(keys) == len(k.elements):
+			s := skip(text, i)
+			key, _ := unquote(text[s.from:s.to])
+			keys = append(keys, key)
+			n.form = max(n.form, s.form)
+			i = s.to
+			continue
+		}
+		var v Value
+		v, i = indexAll(text, i)
+		k.elements = append(k.elements, v)
+		n.form = max(n.form, v.n.form)
+	}
+	i = min(i+1, len(text))
+	n.text = text[from:i:i]
+	if kind == KindObject {
+		members := make([]Member, len(k.elements))
+		for j, v := range k.elements {
+			members[j] = Member{keys[j], v}
+		}
+		k.elements = nil
+		k.setMembers(members)
+	}
+	n.kids.Store(k)
+	return Value{n}, i
+}
+
+// skip returns where the value at i lies: it ends after i unless i is the end of
+// the text. It keeps no stack: in valid text brackets match.
+func skip(text []byte, i int) span {
+	s := span{from: i, form: formCompact}
 	for depth := 0; i < len(text); {
 		switch c := text[i]; c {
 		case '"':
 			var escaped bool
 			i, escaped = skipString(text, i)
 			if escaped {
-				f = formLoose
+				s.form = formLoose
 			}
 		case '{', '[':
 			depth++
+			s.depth = max(s.depth, depth)
 			i++
 		case '}', ']':
 			depth--
 			i++
 		case ' ', '\n', '\t', '\r':
-			f = formLoose
+			s.form = formLoose
 			i++
 			continue
 		case ',', ':':
@@ -124,7 +180,8 @@ func skip(text []byte, i int) (int, form) {
 			break
 		}
 	}
-	return i, f
+	s.to = i
+	return s
 }
 
 // skipString returns the position after the string at i and whether it holds an

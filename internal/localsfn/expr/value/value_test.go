@@ -279,6 +279,29 @@ func touch(v Value) {
 	}
 }
 
+// A deep value is indexed whole, and has to come out as it does level by level.
+func TestDeepValue(t *testing.T) {
+	t.Parallel()
+	const depth = 3 * eagerDepth
+	open, closing := strings.Repeat(`{"k":[ 1,{},"\/",`, depth), strings.Repeat(`],"l":{"m": null},"k2":2}`, depth)
+	v := mustParse(t, "["+open+"[true]"+closing+",5]")
+	checkAgainstDecoder(t, v, v.String())
+	if want := "[" + strings.ReplaceAll(strings.ReplaceAll(open, " ", ""), `\/`, "/") + "[true]" + strings.ReplaceAll(closing, " ", "") + ",5]"; v.Compact().String() != want {
+		t.Errorf("compact is %s, want %s", v.Compact(), want)
+	}
+	inner := v.Index(0)
+	for range depth - 1 {
+		inner = inner.Get("k").Index(3)
+	}
+	if got := inner.String(); got != `{"k":[ 1,{},"\/",[true]],"l":{"m": null},"k2":2}` {
+		t.Errorf("the innermost is %s", got)
+	}
+	for _, text := range []string{open, "[" + open + "]]]", strings.Repeat("[{", 50), strings.Repeat(`{"a":{`, 50), strings.Repeat(`[{"a"`, 50), strings.Repeat("[", 50) + "x"} {
+		touch(Raw([]byte(text)))
+		touch(Raw([]byte("[" + text + "]")).Compact())
+	}
+}
+
 func TestConcurrentFirstLook(t *testing.T) {
 	t.Parallel()
 	v := Raw([]byte(`{"a":[1,2,3],"b":{"c":"d"}}`))
