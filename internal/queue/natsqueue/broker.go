@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callfleet/internal/queue"
+	"callfleet/internal/queue/natsqueue/confirm"
 )
 
 const (
@@ -87,7 +88,7 @@ type Broker struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	options  Options
-	confirms *confirmer
+	confirms *confirm.Confirmer
 	limits   queue.Limits
 }
 
@@ -105,7 +106,7 @@ func New(ctx context.Context, nc *nats.Conn, o Options) (*Broker, error) {
 	if _, err := js.AccountInfo(ctx); err != nil {
 		return nil, fmt.Errorf("open broker %s: ask for JetStream (is it enabled there?): %w", nc.ConnectedUrlRedacted(), err)
 	}
-	confirms, err := newConfirmer(nc)
+	confirms, err := confirm.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("open broker: %w", err)
 	}
@@ -182,18 +183,12 @@ func (b *Broker) queueStream(n names) jetstream.StreamConfig {
 	}
 }
 
+// deadLetterStream keeps its messages for a while, whoever has seen them.
 func (b *Broker) deadLetterStream(n names) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:              n.stream,
-		Description:       "Callfleet dead-letter queue " + n.queue,
-		Subjects:          []string{n.subject, n.later + "*"},
-		Retention:         jetstream.LimitsPolicy,
-		AllowMsgSchedules: true,
-		MaxAge:            b.options.DeadLetterAge,
-		AllowDirect:       true,
-		Replicas:          b.options.Replicas,
-		Duplicates:        b.options.DedupWindow,
-	}
+	s := b.queueStream(n)
+	s.Retention = jetstream.LimitsPolicy
+	s.MaxAge = b.options.DeadLetterAge
+	return s
 }
 
 // ensureStream creates the stream, or accepts one that is there: whoever runs

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callfleet/internal/queue"
+	"callfleet/internal/queue/natsqueue/confirm"
 )
 
 const (
@@ -149,7 +150,7 @@ func (c *Consumer) enter() bool {
 
 // pull asks the server once. The cause says why there may be no messages.
 func (c *Consumer) pull(ctx context.Context, limit int) ([]arrival, error) {
-	if err := c.broker.confirms.ready(ctx); err != nil {
+	if err := c.broker.confirms.Ready(ctx); err != nil {
 		return nil, err
 	}
 	p, err := c.take()
@@ -194,9 +195,9 @@ func (c *Consumer) recover(ctx context.Context, cause error, pause *time.Duratio
 	case errors.Is(cause, errBusy):
 		// Others wait for the messages there are: they are gone in a moment.
 		*pause = min(2**pause, 50*time.Millisecond)
-		return sleep(ctx, *pause/8)
-	case errors.Is(cause, errNoAnswer), errors.Is(cause, errConsumerGone):
-		if err := sleep(ctx, *pause); err != nil {
+		return confirm.Sleep(ctx, *pause/8)
+	case errors.Is(cause, confirm.ErrNoAnswer), errors.Is(cause, errConsumerGone):
+		if err := confirm.Sleep(ctx, *pause); err != nil {
 			return err
 		}
 		*pause = min(2**pause, longPause)

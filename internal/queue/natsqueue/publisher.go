@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"callfleet/internal/queue"
+	"callfleet/internal/queue/natsqueue/confirm"
 )
 
 const (
@@ -51,7 +52,7 @@ func (p *Publisher) Publish(ctx context.Context, msgs ...queue.Message) error {
 	b := newBatch(p, msgs)
 	pause := firstPause
 	for {
-		if err := p.broker.confirms.ready(ctx); err != nil {
+		if err := p.broker.confirms.Ready(ctx); err != nil {
 			return fmt.Errorf("publish on %s: %w", p.names.queue, err)
 		}
 		if err := b.send(ctx); err != nil {
@@ -63,7 +64,7 @@ func (p *Publisher) Publish(ctx context.Context, msgs ...queue.Message) error {
 		if err := p.broker.exists(ctx, p.names, b.reason); err != nil {
 			return fmt.Errorf("publish on %s: %w", p.names.queue, err)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := confirm.Sleep(ctx, pause); err != nil {
 			return fmt.Errorf("publish on %s: %d of %d messages unconfirmed (%w): %w", p.names.queue, len(b.todo), len(msgs), b.reason, err)
 		}
 		pause = min(2*pause, longPause)
@@ -72,7 +73,7 @@ func (p *Publisher) Publish(ctx context.Context, msgs ...queue.Message) error {
 
 // exists tells a queue that is gone from a server that is not ready.
 func (b *Broker) exists(ctx context.Context, n names, reason error) error {
-	if !errors.Is(reason, errNoResponder) {
+	if !errors.Is(reason, confirm.ErrNoResponder) {
 		return nil
 	}
 	if _, err := b.js.Stream(ctx, n.stream); errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -107,41 +108,41 @@ func newBatch(p *Publisher, msgs []queue.Message) *batch {
 // sent again. An error is for good.
 func (b *batch) send(ctx context.Context) error {
 	confirms := b.publisher.broker.confirms
-	l := newCall()
+	l := confirm.NewCall()
 	bytes := 0
 	for _, i := range b.todo {
 		if err := b.awaitShortDelay(ctx, i); err != nil {
-			confirms.abandon(l, err)
+			confirms.Abandon(l, err)
 			return err
 		}
 		bytes += len(b.msgs[i].Body)
-		confirms.send(l, i, b.message(i))
+		confirms.Send(l, i, b.message(i))
 		most := window
 		switch {
 		case bytes >= windowBytes:
 			most, bytes = 0, 0
-		case l.outstanding() >= window:
+		case l.Outstanding() >= window:
 			most = window / 2
 		}
-		if err := confirms.wait(ctx, l, most); err != nil {
+		if err := confirms.Wait(ctx, l, most); err != nil {
 			return err
 		}
 	}
-	if err := confirms.wait(ctx, l, 0); err != nil {
+	if err := confirms.Wait(ctx, l, 0); err != nil {
 		return err
 	}
-	return b.sort(l.failures())
+	return b.sort(l.Failures())
 }
 
 // sort keeps what should be sent again and returns what is for good.
-func (b *batch) sort(failed []failure) error {
+func (b *batch) sort(failed []confirm.Failure) error {
 	b.todo = b.todo[:0]
 	for _, f := range failed {
-		if !temporary(f.err) {
-			return fmt.Errorf("message %q: %w", b.msgs[f.index].ID, border(f.err))
+		if !confirm.Temporary(f.Err) {
+			return fmt.Errorf("message %q: %w", b.msgs[f.Index].ID, border(f.Err))
 		}
-		b.todo = append(b.todo, f.index)
-		b.reason = f.err
+		b.todo = append(b.todo, f.Index)
+		b.reason = f.Err
 	}
 	return nil
 }
@@ -160,23 +161,10 @@ func (b *batch) message(i int) *nats.Msg {
 // awaitShortDelay waits out a delay that is too short for a schedule.
 func (b *batch) awaitShortDelay(ctx context.Context, i int) error {
 	if d := b.msgs[i].Delay; d > 0 && d < minSchedule {
-		return sleep(ctx, time.Until(b.start.Add(d)))
+		return confirm.Sleep(ctx, time.Until(b.start.Add(d)))
 	}
 	return nil
 }
-
-// temporary tells whether sending again can help.
-func temporary(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.Code == 429 || api.ErrorCode == notReady
-	}
-	return errors.Is(err, errDisconnected) || errors.Is(err, errNoAnswer) || errors.Is(err, errNoResponder) ||
-		errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected)
-}
-
-// notReady is the server's "JetStream system temporarily unavailable".
-const notReady jetstream.ErrorCode = 10008
 
 // border translates errors of the client library to those of the seam.
 func border(err error) error {
@@ -187,19 +175,4 @@ func border(err error) error {
 		return fmt.Errorf("%w: %w", queue.ErrClosed, err)
 	}
 	return err
-}
-
-// sleep waits for d, or returns the error of ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"callfleet/internal/queue"
+	"callfleet/internal/queue/natsqueue/confirm"
 )
 
 // Why a pull brought nothing.
@@ -90,7 +91,7 @@ func newPuller(c *Consumer) (*puller, error) {
 // pull makes one request and returns what it brought. Without messages the
 // error says why; it is nil when the request just ran out.
 func (p *puller) pull(ctx context.Context, limit int, closed <-chan struct{}) ([]arrival, error) {
-	reconnected := p.broker.confirms.reconnected()
+	reconnected := p.broker.confirms.Reconnected()
 	reply := p.begin(limit)
 	if err := p.nc.PublishRequest(p.next, reply, p.request(limit)); err != nil {
 		return p.end(err)
@@ -112,7 +113,7 @@ func (p *puller) pull(ctx context.Context, limit int, closed <-chan struct{}) ([
 				p.timer.Reset(beatGrace)
 			}
 		case <-p.timer.C:
-			return p.end(errNoAnswer)
+			return p.end(confirm.ErrNoAnswer)
 		case <-reconnected:
 			return p.end(errReconnected)
 		case <-closed:

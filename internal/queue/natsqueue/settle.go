@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callfleet/internal/queue"
+	"callfleet/internal/queue/natsqueue/confirm"
 )
 
 // settleTimeout is how long the server may take to answer a settlement. It is
@@ -172,11 +173,11 @@ func (s *settler) tell(ctx context.Context, word []byte) error {
 		if s.lost() {
 			return queue.ErrLeaseLost
 		}
-		err := confirms.request(ctx, &nats.Msg{Subject: s.msg.Reply, Data: word}, settleTimeout)
+		err := confirms.Request(ctx, &nats.Msg{Subject: s.msg.Reply, Data: word}, settleTimeout)
 		switch {
-		case errors.Is(err, errNoAnswer):
+		case errors.Is(err, confirm.ErrNoAnswer):
 			return queue.ErrLeaseLost
-		case err == nil || !temporary(err):
+		case err == nil || !confirm.Temporary(err):
 			return border(err)
 		}
 		if err := s.waitOut(ctx, pause); err != nil {
@@ -189,9 +190,9 @@ func (s *settler) tell(ctx context.Context, word []byte) error {
 func (s *settler) waitOut(ctx context.Context, pause time.Duration) error {
 	within, cancel := context.WithDeadline(ctx, s.deadline())
 	defer cancel()
-	err := sleep(within, pause)
+	err := confirm.Sleep(within, pause)
 	if err == nil {
-		err = s.consumer.broker.confirms.ready(within)
+		err = s.consumer.broker.confirms.Ready(within)
 	}
 	if err != nil && ctx.Err() == nil && within.Err() != nil {
 		return queue.ErrLeaseLost
@@ -226,7 +227,7 @@ func (s *settler) bury(ctx context.Context, reason string) error {
 		msg.Header[idHeader] = []string{""}
 	}
 	msg.Header[queue.DeadLetterReason] = []string{escape(oneLine(reason))}
-	if err := c.broker.confirms.request(ctx, msg, answerTimeout); err != nil {
+	if err := c.broker.confirms.Request(ctx, msg, confirm.AnswerTimeout); err != nil {
 		return fmt.Errorf("publish on %s: %w", dead.queue, border(err))
 	}
 	return nil

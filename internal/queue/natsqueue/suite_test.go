@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 	broker := startBroker(t, natsembed.Options{})
 	var count atomic.Int64
 	queuetest.Run(t, queuetest.Backend{
-		ShortestLease: 600 * time.Millisecond,
+		ShortestLease: time.Second,
 		Batch:         3 * 512,
 		Open: func(t testing.TB, o queuetest.Options) *queuetest.Queue {
 			name := fmt.Sprintf("suite-%d", count.Add(1))

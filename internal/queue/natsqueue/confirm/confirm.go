@@ -1,4 +1,6 @@
-package natsqueue
+// Package confirm sends messages to a NATS server that it answers, any number
+// of them at once, and sorts the answers: publishes and acks of natsqueue.
+package confirm
 
 import (
 	"context"
@@ -18,35 +20,41 @@ import (
 // What becomes of a message that was sent without an answer. All three may
 // have reached the server.
 var (
-	errDisconnected = errors.New("connection to broker lost")
-	errNoAnswer     = errors.New("no answer from broker")
-	errNoResponder  = errors.New("nobody on the broker takes it")
+	ErrDisconnected = errors.New("connection to broker lost")
+	ErrNoAnswer     = errors.New("no answer from broker")
+	ErrNoResponder  = errors.New("nobody on the broker takes it")
 )
 
-// answerTimeout bounds the wait for one answer while the connection stands.
-const answerTimeout = 10 * time.Second
+// notReady is the server's "JetStream system temporarily unavailable".
+const notReady jetstream.ErrorCode = 10008
 
-// confirmer sends messages that the server answers, any number at once, and
+// readyPoll is how often Ready looks for itself.
+const readyPoll = time.Second
+
+// AnswerTimeout bounds the wait for one answer while the connection stands.
+const AnswerTimeout = 10 * time.Second
+
+// Confirmer sends messages that the server answers, any number at once, and
 // sorts the answers. It ends with the connection.
-type confirmer struct {
+type Confirmer struct {
 	nc     *nats.Conn
 	prefix string // of the reply subjects; what follows is the ticket
 
 	mu         sync.Mutex
 	ticket     uint64             // guarded by mu: the last one given out
 	waiting    map[uint64]pending // guarded by mu
-	reconnects chan struct{}      // guarded by mu: closed and replaced after each reconnect
+	reconnects chan struct{}      // guarded by mu: closed and replaced by announce
 }
 
 // pending is one message that waits for its answer.
 type pending struct {
-	call  *call
+	call  *Call
 	index int
 }
 
-// newConfirmer subscribes to the answers and follows the connection's state.
-func newConfirmer(nc *nats.Conn) (*confirmer, error) {
-	c := &confirmer{
+// New subscribes to the answers and follows the connection's state.
+func New(nc *nats.Conn) (*Confirmer, error) {
+	c := &Confirmer{
 		nc:         nc,
 		prefix:     nc.NewInbox() + ".",
 		waiting:    make(map[uint64]pending),
@@ -65,52 +73,57 @@ func newConfirmer(nc *nats.Conn) (*confirmer, error) {
 
 // follow fails what waits when the connection goes, and tells of reconnects.
 // It returns when the connection is closed.
-func (c *confirmer) follow(states chan nats.Status) {
+func (c *Confirmer) follow(states chan nats.Status) {
 	for state := range states {
-		if state == nats.CONNECTED {
-			c.mu.Lock()
-			close(c.reconnects)
-			c.reconnects = make(chan struct{})
-			c.mu.Unlock()
-			continue
+		if state != nats.CONNECTED {
+			c.failAll()
 		}
-		c.failAll()
+		if state != nats.RECONNECTING {
+			c.announce()
+		}
 		if state == nats.CLOSED {
 			return
 		}
 	}
-	c.failAll()
 }
 
-func (c *confirmer) failAll() {
+// announce wakes who waits for a new state of the connection.
+func (c *Confirmer) announce() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.reconnects)
+	c.reconnects = make(chan struct{})
+}
+
+func (c *Confirmer) failAll() {
 	c.mu.Lock()
 	lost := c.waiting
 	c.waiting = make(map[uint64]pending)
 	c.mu.Unlock()
 	for _, p := range lost {
-		p.call.settle(p.index, errDisconnected)
+		p.call.settle(p.index, ErrDisconnected)
 	}
 }
 
-// reconnected is closed when the connection is next re-established.
-func (c *confirmer) reconnected() <-chan struct{} {
+// Reconnected is closed when the connection is next re-established, or closed.
+func (c *Confirmer) Reconnected() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.reconnects
 }
 
-// ready waits for the connection when it is being re-established: what is sent
+// Ready waits for the connection when it is being re-established: what is sent
 // meanwhile would pile up in the client and go out twice.
-func (c *confirmer) ready(ctx context.Context) error {
+func (c *Confirmer) Ready(ctx context.Context) error {
 	for {
-		reconnected := c.reconnected()
+		reconnected := c.Reconnected()
 		if c.nc.IsClosed() {
 			return queue.ErrClosed
 		}
 		if !c.nc.IsReconnecting() {
 			return ctx.Err()
 		}
-		timer := time.NewTimer(longPause) // should the signal come too early
+		timer := time.NewTimer(readyPoll) // should the signal come too early
 		select {
 		case <-reconnected:
 		case <-timer.C:
@@ -123,9 +136,9 @@ func (c *confirmer) ready(ctx context.Context) error {
 	}
 }
 
-// send publishes msg as message index of the call. The message is copied, and
+// Send publishes msg as message index of the call. The message is copied, and
 // a mistake in sending settles it like an answer.
-func (c *confirmer) send(l *call, index int, msg *nats.Msg) {
+func (c *Confirmer) Send(l *Call, index int, msg *nats.Msg) {
 	l.expect()
 	c.mu.Lock()
 	c.ticket++
@@ -145,7 +158,7 @@ func (c *confirmer) send(l *call, index int, msg *nats.Msg) {
 }
 
 // answer takes one answer of the server.
-func (c *confirmer) answer(m *nats.Msg) {
+func (c *Confirmer) answer(m *nats.Msg) {
 	ticket, err := strconv.ParseUint(m.Subject[len(c.prefix):], 36, 64)
 	if err != nil {
 		return
@@ -167,7 +180,7 @@ func verdict(m *nats.Msg) error {
 		return nil
 	case len(m.Data) == 0:
 		if m.Header.Get("Status") == "503" {
-			return errNoResponder
+			return ErrNoResponder
 		}
 		return nil
 	case m.Data[0] != '{':
@@ -185,8 +198,8 @@ func verdict(m *nats.Msg) error {
 	return refusal.Error
 }
 
-// abandon stops waiting for the answers of a call and settles them with err.
-func (c *confirmer) abandon(l *call, err error) {
+// Abandon stops waiting for the answers of a call and settles them with err.
+func (c *Confirmer) Abandon(l *Call, err error) {
 	c.mu.Lock()
 	var lost []int
 	for ticket, p := range c.waiting {
@@ -201,92 +214,63 @@ func (c *confirmer) abandon(l *call, err error) {
 	}
 }
 
-// request sends one message and waits so long for its answer.
-func (c *confirmer) request(ctx context.Context, msg *nats.Msg, patience time.Duration) error {
-	l := newCall()
+// Request sends one message and waits so long for its answer.
+func (c *Confirmer) Request(ctx context.Context, msg *nats.Msg, patience time.Duration) error {
+	l := NewCall()
 	l.patience = patience
-	c.send(l, 0, msg)
-	if err := c.wait(ctx, l, 0); err != nil {
+	c.Send(l, 0, msg)
+	if err := c.Wait(ctx, l, 0); err != nil {
 		return err
 	}
-	if failed := l.failures(); len(failed) > 0 {
-		return failed[0].err
+	if failed := l.Failures(); len(failed) > 0 {
+		return failed[0].Err
 	}
 	return nil
 }
 
-// wait returns when at most so many messages of the call are open, or with ctx.
-// Answers that don't come become errNoAnswer.
-func (c *confirmer) wait(ctx context.Context, l *call, most int) error {
-	if l.outstanding() <= most {
+// Wait returns when at most so many messages of the call are open, or with ctx.
+// Answers that don't come become ErrNoAnswer.
+func (c *Confirmer) Wait(ctx context.Context, l *Call, most int) error {
+	if l.Outstanding() <= most {
 		return nil
 	}
 	timer := time.NewTimer(l.patience)
 	defer timer.Stop()
-	for l.outstanding() > most {
+	for l.Outstanding() > most {
 		select {
 		case <-l.progress:
 			timer.Reset(l.patience)
 		case <-timer.C:
-			c.abandon(l, errNoAnswer)
+			c.Abandon(l, ErrNoAnswer)
 		case <-ctx.Done():
-			c.abandon(l, ctx.Err())
+			c.Abandon(l, ctx.Err())
 			return ctx.Err()
 		}
 	}
 	return nil
 }
 
-// call is a group of messages that one caller waits for.
-type call struct {
-	progress chan struct{} // signalled after answers
-	patience time.Duration // without any answer
-
-	mu     sync.Mutex
-	open   int       // guarded by mu: messages without an answer
-	failed []failure // guarded by mu
-}
-
-// failure is a message that was not confirmed.
-type failure struct {
-	index int
-	err   error
-}
-
-func newCall() *call {
-	return &call{progress: make(chan struct{}, 1), patience: answerTimeout}
-}
-
-func (l *call) expect() {
-	l.mu.Lock()
-	l.open++
-	l.mu.Unlock()
-}
-
-func (l *call) settle(index int, err error) {
-	l.mu.Lock()
-	l.open--
-	if err != nil {
-		l.failed = append(l.failed, failure{index, err})
+// Temporary tells whether sending again can help.
+func Temporary(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code == 429 || api.ErrorCode == notReady
 	}
-	l.mu.Unlock()
+	return errors.Is(err, ErrDisconnected) || errors.Is(err, ErrNoAnswer) || errors.Is(err, ErrNoResponder) ||
+		errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected)
+}
+
+// Sleep waits for d, or returns the error of ctx.
+func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case l.progress <- struct{}{}:
-	default:
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-}
-
-func (l *call) outstanding() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.open
-}
-
-// failures takes the messages that were not confirmed so far.
-func (l *call) failures() []failure {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	failed := l.failed
-	l.failed = nil
-	return failed
 }
