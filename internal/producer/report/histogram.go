@@ -35,7 +35,10 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	var seen int64
 	for b, n := range h.counts {
 		if seen += n; seen >= rank {
-			return min(time.Duration(topOf(b))*time.Microsecond, h.max)
+			if top := topOf(b); top < uint64(h.max.Microseconds()) {
+				return time.Duration(top) * time.Microsecond
+			}
+			return h.max
 		}
 	}
 	return h.max
