@@ -12,15 +12,16 @@ const (
 	// gatePoll is the time between looks at a queue that is too deep.
 	gatePoll = 200 * time.Millisecond
 	// gateRest is the least time between two looks, however fast the starts.
-	gateRest = 10 * time.Millisecond
+	gateRest = 20 * time.Millisecond
 )
 
 // gate lets as many starts through as the tasks queue has room for. A look at
-// its depth buys that many starts, so that looks are rare when workers keep up
-// and a backlog is never exceeded by more than what is on its way. It belongs
-// to the goroutine that receives.
+// its depth buys that many starts, so that looks are rare when workers keep up,
+// and the limit is exceeded at most by executions that have started and not
+// come to their task yet. It belongs to the goroutine that receives.
 type gate struct {
 	tasks  queue.Depth // nil: always open
+	busy   func() int  // the starts under way
 	limit  int
 	log    *slog.Logger
 	credit int
@@ -28,8 +29,8 @@ type gate struct {
 	closed bool // as logged last
 }
 
-func newGate(tasks queue.Depth, limit int, log *slog.Logger) *gate {
-	return &gate{tasks: tasks, limit: limit, log: log}
+func newGate(o Options, busy func() int) *gate {
+	return &gate{tasks: o.Tasks, busy: busy, limit: o.MaxBacklog, log: o.Logger}
 }
 
 // wait blocks until starts may go through, and returns how many.
@@ -42,14 +43,15 @@ func (g *gate) wait(ctx context.Context) (int, error) {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
+		busy := g.busy() // before the depth: a start that ends in between counts twice
 		depth, err := g.tasks.Depth(ctx)
 		g.looked = time.Now()
-		g.credit = g.limit - depth
+		g.credit = g.limit - depth - busy
 		if err != nil {
 			g.credit = 0
 		}
 		g.report(ctx, depth, err)
-		if g.credit <= 0 {
+		if depth >= g.limit || err != nil {
 			sleep(ctx, gatePoll)
 		}
 	}

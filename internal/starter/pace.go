@@ -1,7 +1,6 @@
 package starter
 
 import (
-	"context"
 	"math"
 	"sync"
 	"time"
@@ -47,10 +46,11 @@ func burst(r rate.Limit) int {
 	return int(math.Ceil(float64(r) / 10))
 }
 
-// wait blocks until the next start is due.
-func (p *pace) wait(ctx context.Context) error {
+// reserve takes the next place in the row, and returns how long it is until
+// then.
+func (p *pace) reserve() time.Duration {
 	p.tick(time.Now())
-	return p.limiter.Wait(ctx)
+	return p.limiter.Reserve().Delay()
 }
 
 // batch is how many starts are due within a second, at least one.

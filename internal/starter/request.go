@@ -80,9 +80,9 @@ func decode(body []byte) (req call.Request, reason string) {
 // slots come to wait like this, no more requests are taken in. The error is
 // permanent, or ctx's own.
 func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error {
-	extended := time.Now()
+	h := &holder{delivery: d, every: s.requests.Lease() / 3, extended: time.Now()}
 	for bound := firstPause; ; bound = min(2*bound, lastPause) {
-		if err := s.pace.wait(ctx); err != nil {
+		if err := h.hold(ctx, s.pace.reserve()); err != nil {
 			return err
 		}
 		once, cancel := context.WithTimeout(ctx, tryTimeout)
@@ -102,12 +102,38 @@ func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error
 				s.log.WarnContext(ctx, "starting an execution again after an error", "request", id, "error", err)
 			}
 		}
-		sleep(ctx, bound/2+rand.N(bound/2))
-		if time.Since(extended) > s.requests.Lease()/3 {
-			if err := d.Extend(ctx); errors.Is(err, queue.ErrLeaseLost) {
+		if err := h.hold(ctx, bound/2+rand.N(bound/2)); err != nil {
+			return err
+		}
+	}
+}
+
+// holder keeps the lease of a delivery that has to wait.
+type holder struct {
+	delivery *queue.Delivery
+	every    time.Duration
+	extended time.Time
+}
+
+// hold waits for d. It returns queue.ErrLeaseLost, or ctx's error.
+func (h *holder) hold(ctx context.Context, d time.Duration) error {
+	for end := time.Now().Add(d); ; {
+		left := time.Until(end)
+		due := h.every - time.Since(h.extended)
+		if left > 0 {
+			sleep(ctx, min(left, max(due, 0)))
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if time.Since(h.extended) >= h.every {
+			if err := h.delivery.Extend(ctx); errors.Is(err, queue.ErrLeaseLost) {
 				return err
 			}
-			extended = time.Now()
+			h.extended = time.Now() // after another error, too: the lease lasts for three
+		}
+		if time.Until(end) <= 0 {
+			return nil
 		}
 	}
 }

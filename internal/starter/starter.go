@@ -97,13 +97,13 @@ func New(requests queue.Consumer, e Executions, o Options) (*Starter, error) {
 	s := &Starter{
 		requests: requests, executions: e, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
-		gate:   newGate(o.Tasks, o.MaxBacklog, o.Logger),
 		pace:   newPace(rate.Limit(o.Rate), time.Now()),
 		slots:  make(chan struct{}, o.Concurrency),
 	}
 	for range o.Concurrency {
 		s.slots <- struct{}{}
 	}
+	s.gate = newGate(o, func() int { return cap(s.slots) - len(s.slots) })
 	var err error
 	if s.stats, err = newStats(o.MeterProvider); err != nil {
 		return nil, fmt.Errorf("make starter: %w", err)
