@@ -4,7 +4,8 @@
 Starts moto (SQS, DynamoDB) and bin/stepfunctions on free loopback ports, runs the conformance runner on the categories
 that the server covers, prints the table of JSONPath cases, and compares it with the score file. --update writes it.
 """
-import argparse, collections, json, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
+import argparse, collections, http.client, http.server, json, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import urllib.request
 
 CATEGORIES = 'base,choice,intrinsic,wait,parallel,map,callback,context,timeout,error,sqs,dynamodb,lambda'
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -27,6 +28,33 @@ def wait_http(url, what, proc):
         except OSError:
             time.sleep(0.1)
     sys.exit(f'{what} was not ready after 60 s at {url}')
+
+
+class Resign(http.server.BaseHTTPRequestHandler):
+    """Passes requests on to moto. moto picks the service by the credential's scope, and the runner signs all as states."""
+    moto = 0
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *a):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        target = self.headers.get('X-Amz-Target', '')
+        service = 'sqs' if target.startswith('AmazonSQS') else 'dynamodb' if target.startswith('DynamoDB') else 'states'
+        headers = {k: v.replace('/states/aws4_request', f'/{service}/aws4_request') for k, v in self.headers.items()}
+        conn = http.client.HTTPConnection('127.0.0.1', self.moto, timeout=70)
+        conn.request('POST', self.path, body, headers)
+        answer = conn.getresponse()
+        data = answer.read()
+        self.send_response(answer.status)
+        for k, v in answer.getheaders():
+            if k.lower() not in ('content-length', 'connection', 'date', 'server', 'transfer-encoding'):
+                self.send_header(k, v)
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+        conn.close()
 
 
 def is_jsonata(folder):
@@ -65,8 +93,13 @@ def main():
         procs.append(server)
         wait_http(f'http://127.0.0.1:{moto}/moto-api/', 'moto', emulator)
         wait_http(f'http://127.0.0.1:{api}/readyz', 'stepfunctions', server)
+        Resign.moto = moto
+        front = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Resign)
+        front.daemon_threads = True
+        threading.Thread(target=front.serve_forever, daemon=True).start()
+        emulators = f'http://127.0.0.1:{front.server_port}'
         cmd = [sys.executable, str(runner / 'run_conformance.py'), '--endpoint', f'http://127.0.0.1:{api}', '--cases', str(runner / 'cases'),
-               '--category', opt.category, '--sqs-endpoint', f'http://127.0.0.1:{moto}', '--dynamodb-endpoint', f'http://127.0.0.1:{moto}',
+               '--category', opt.category, '--sqs-endpoint', emulators, '--dynamodb-endpoint', emulators,
                '--serve-lambda', str(fn), '--json', str(report)]
         if opt.verbose:
             cmd.append('--verbose')

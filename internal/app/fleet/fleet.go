@@ -1,0 +1,151 @@
+// Package fleet wires a fleet member: a starter that turns requests into
+// executions, a worker that makes the calls, or both, on one backend.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"callfleet/internal/app/backend"
+	"callfleet/internal/httpcall"
+	"callfleet/internal/lifecycle"
+	"callfleet/internal/starter"
+	"callfleet/internal/template"
+	"callfleet/internal/worker"
+)
+
+// Options are the settings of a fleet member; zero values are the defaults of
+// the packages that use them.
+type Options struct {
+	Start, Call    bool // roles
+	Slots          int
+	HTTPTimeout    time.Duration
+	HeartbeatEvery time.Duration
+	Drain          time.Duration
+	StartRate      float64 // starts per second; 0 is no limit
+	MaxBacklog     int
+	ResponseLimit  int // bytes
+	Logger         *slog.Logger
+}
+
+// Member is a fleet member.
+type Member struct {
+	options  Options
+	open     func(context.Context) (*backend.Backend, error)
+	backend  *backend.Backend
+	renderer *template.Renderer
+	caller   *httpcall.Client
+	close    []func() error
+}
+
+// New checks the options and opens nothing; open is called when the member
+// starts.
+func New(open func(context.Context) (*backend.Backend, error), o Options) (*Member, error) {
+	if !o.Start && !o.Call {
+		return nil, errors.New("make fleet member: a role is needed")
+	}
+	caller, err := httpcall.New(httpcall.Options{Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit})
+	if err != nil {
+		return nil, err
+	}
+	return &Member{
+		options: o, open: open, caller: caller,
+		renderer: template.NewRenderer(template.Options{}),
+	}, nil
+}
+
+// Renderer and Caller are the member's call path, for those who call without a
+// queue.
+func (m *Member) Renderer() *template.Renderer { return m.renderer }
+
+// Caller makes the member's HTTP requests.
+func (m *Member) Caller() *httpcall.Client { return m.caller }
+
+// Services are the member's services, in the order in which they start. The
+// worker comes before the starter: nothing is handed off before somebody can
+// take it.
+func (m *Member) Services() []lifecycle.Service {
+	services := []lifecycle.Service{{
+		Name: "backend",
+		Start: func(ctx context.Context) (err error) {
+			m.backend, err = m.open(ctx)
+			return err
+		},
+		Stop: func(context.Context) error {
+			m.caller.Close()
+			m.backend.Close()
+			return nil
+		},
+	}}
+	if m.options.Call {
+		services = append(services, m.service("worker", m.newWorker))
+	}
+	if m.options.Start {
+		services = append(services, m.service("starter", m.newStarter))
+	}
+	return services
+}
+
+// runner is a service's loop, ready to run.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+func (m *Member) service(name string, make func(context.Context) (runner, func() error, error)) lifecycle.Service {
+	var (
+		r     runner
+		close func() error
+	)
+	return lifecycle.Service{
+		Name:  name,
+		Start: func(ctx context.Context) (err error) { r, close, err = make(ctx); return err },
+		Run:   func(ctx context.Context) error { return r.Run(ctx) },
+		Stop:  func(context.Context) error { return close() },
+	}
+}
+
+func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
+	tasks, err := m.backend.Consumer(ctx, backend.Tasks)
+	if err != nil {
+		return nil, nil, err
+	}
+	results, err := m.backend.PublishResults(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, tasks.Close())
+	}
+	deps := worker.Deps{Tasks: tasks, Results: results, Renderer: m.renderer, Caller: m.caller}
+	if m.backend.Executions != nil {
+		deps.Reporter = m.backend.Executions
+	}
+	w, err := worker.New(deps, worker.Options{
+		Slots: m.options.Slots, DrainTimeout: m.options.Drain, HeartbeatEvery: m.options.HeartbeatEvery, Logger: m.options.Logger,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, tasks.Close())
+	}
+	return w, tasks.Close, nil
+}
+
+func (m *Member) newStarter(ctx context.Context) (runner, func() error, error) {
+	if m.backend.Executions == nil {
+		return nil, nil, errors.New("role start needs Step Functions: set CALLFLEET_STEPFUNCTIONS")
+	}
+	requests, err := m.backend.Consumer(ctx, backend.Requests)
+	if err != nil {
+		return nil, nil, err
+	}
+	tasks, err := m.backend.Consumer(ctx, backend.Tasks) // for its depth alone
+	if err != nil {
+		return nil, nil, errors.Join(err, requests.Close())
+	}
+	closeBoth := func() error { return errors.Join(requests.Close(), tasks.Close()) }
+	s, err := starter.New(requests, m.backend.Executions, starter.Options{
+		Rate: m.options.StartRate, Tasks: tasks, MaxBacklog: m.options.MaxBacklog, Logger: m.options.Logger,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, closeBoth())
+	}
+	return s, closeBoth, nil
+}

@@ -1,0 +1,81 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"callfleet/internal/app/backend"
+	"callfleet/internal/app/program"
+	"callfleet/internal/config"
+	"callfleet/internal/lifecycle"
+)
+
+// defaultListen is where the first worker of a machine serves its health; the
+// next ones take any port.
+const defaultListen = "127.0.0.1:8084"
+
+// Main is cmd/worker: it returns the exit code.
+func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
+	cfg, err := config.ParseWorker(in)
+	if err != nil {
+		return program.Usage(err, stderr)
+	}
+	rt, err := program.Start(ctx, "worker", cfg.Log)
+	if err != nil {
+		return program.Usage(err, stderr)
+	}
+	defer rt.Close()
+	return rt.Exit(run(ctx, cfg, rt))
+}
+
+func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime) error {
+	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
+		return backend.Open(ctx, WorkerBackend(cfg, rt))
+	}, Options{
+		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
+		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
+		StartRate: cfg.StartRate, MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	group, stop := rt.NewGroup(cfg.Drain + 5*time.Second)
+	defer stop()
+	health, service, err := program.Listen(ctx, lifecycle.ServerOptions{
+		Name: "health", Addr: string(cfg.Listen), Handler: group.HealthHandler(rt.Telemetry.MetricsHandler()), Logger: rt.Logger,
+	}, cfg.Listen == defaultListen)
+	if err != nil {
+		return fmt.Errorf("serve health (--listen sets the address): %w", err)
+	}
+	group.Add(service)
+	group.Add(member.Services()...)
+	group.Add(lifecycle.Service{Name: "ready", Start: func(context.Context) error {
+		rt.Logger.Info("worker is ready", "roles", cfg.Roles, "slots", cfg.Slots, "health", health.URL())
+		return nil
+	}})
+	return group.Run(ctx)
+}
+
+// WorkerBackend is what a worker opens: with nothing configured, the servers
+// of cmd/stepfunctions on this machine.
+func WorkerBackend(cfg *config.Worker, rt *program.Runtime) backend.Options {
+	return backend.Options{
+		Queue:         orDefault(cfg.Queue.Secret(), backend.DefaultQueue),
+		StepFunctions: orDefault(cfg.StepFunctions.Secret(), backend.DefaultStepFunctions),
+		Templates:     cfg.Templates.Secret(),
+		StateMachine:  cfg.StateMachine,
+		Lease:         cfg.Lease,
+		Connections:   min(cfg.Slots, 1024),
+		Name:          rt.Name,
+		Logger:        rt.Logger,
+	}
+}
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}

@@ -1,0 +1,256 @@
+// Package local runs what a machine without AWS lacks: a broker, the Step
+// Functions server, the sample API of the quickstart, and a Lambda endpoint
+// whose one function is the fleet's own call path.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/nats-io/nats.go"
+
+	"callfleet/internal/app/backend"
+	"callfleet/internal/app/program"
+	"callfleet/internal/lifecycle"
+	"callfleet/internal/localsfn"
+	"callfleet/internal/natsembed"
+	"callfleet/internal/queue"
+	"callfleet/internal/queue/natsqueue"
+	"callfleet/internal/sampleapi"
+	"callfleet/statemachine"
+)
+
+// Options are the settings of a Stack.
+type Options struct {
+	// Queue is a broker elsewhere; "" embeds one on DataDir, which listens on
+	// BrokerListen ("": for this process only).
+	Queue        string
+	DataDir      string
+	Durability   string // process, power
+	BrokerListen string
+	Templates    string // "" is the broker's
+
+	Listen       string // of the Step Functions API
+	Samples      bool
+	SampleListen string
+	// Renderer and Caller serve the Lambda function GenericFunction.
+	Renderer Renderer
+	Caller   Caller
+
+	LambdaEndpoint, SQSEndpoint, DynamoDBEndpoint string
+	Region, AccountID                             string
+	HistoryAge                                    time.Duration
+	HistoryCount                                  int
+	Logger                                        *slog.Logger
+	// Health makes the handler of /livez, /readyz and /metrics, served beside
+	// the API; nil serves none.
+	Health http.Handler
+}
+
+// Stack is the parts, wired. It starts as the services of a group.
+type Stack struct {
+	options Options
+	broker  *natsembed.Server
+	conn    *nats.Conn // the server's own
+	backend *backend.Backend
+	server  *localsfn.Server
+	api     *lifecycle.Server
+	sample  *lifecycle.Server
+	lambda  *lifecycle.Server
+}
+
+// New binds the addresses, so that a taken one is found before anything
+// starts, and opens nothing else.
+func New(ctx context.Context, o Options) (*Stack, []lifecycle.Service, error) {
+	s := &Stack{options: o}
+	services := []lifecycle.Service{{Name: "broker", Start: s.startBroker, Stop: s.stopBroker}}
+	listen := func(target **lifecycle.Server, name, addr string, anyPort bool, h http.Handler) error {
+		server, service, err := program.Listen(ctx, lifecycle.ServerOptions{Name: name, Addr: addr, Handler: h, Logger: o.Logger}, anyPort)
+		if err != nil {
+			return fmt.Errorf("serve %s: %w", name, err)
+		}
+		*target = server
+		services = append(services, service)
+		return nil
+	}
+	err := listen(&s.lambda, "lambda endpoint", "127.0.0.1:0", false, &lambdaHandler{o.Renderer, o.Caller})
+	if err == nil && o.Samples {
+		err = listen(&s.sample, "sample api", o.SampleListen, true, sampleapi.New())
+	}
+	services = append(services, lifecycle.Service{Name: "step functions", Start: s.startServer, Run: s.runServer, Ready: s.ready, Stop: s.closeBackend})
+	if err == nil {
+		err = listen(&s.api, "step functions api", o.Listen, false, s.handler())
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, append(services, lifecycle.Service{Name: "definitions", Start: s.deploy}), nil
+}
+
+// URL is where the Step Functions API is.
+func (s *Stack) URL() string { return s.api.URL() }
+
+// SampleURL is where the sample API is, or "" when it is not served.
+func (s *Stack) SampleURL() string {
+	if s.sample == nil {
+		return ""
+	}
+	return s.sample.URL()
+}
+
+// BrokerURL is where other processes reach the broker, or "".
+func (s *Stack) BrokerURL() string {
+	if s.broker == nil {
+		return s.options.Queue
+	}
+	return s.broker.URL()
+}
+
+// Connect opens a connection to the broker for the fleet in this process.
+func (s *Stack) Connect() (*nats.Conn, error) {
+	return s.broker.Connect(natsqueue.ConnectOptions("callfleet")...)
+}
+
+func (s *Stack) startBroker(context.Context) (err error) {
+	if s.options.Queue != "" {
+		s.conn, err = nats.Connect(s.options.Queue, natsqueue.ConnectOptions("callfleet-stepfunctions")...)
+		if err != nil {
+			return fmt.Errorf("connect to the broker: %w", err)
+		}
+		return nil
+	}
+	s.broker, err = natsembed.Start(natsembed.Options{
+		StoreDir: s.options.DataDir, Listen: s.options.BrokerListen,
+		Durability: natsembed.Durability(s.options.Durability), Logger: s.options.Logger,
+	})
+	if err == nil {
+		s.conn, err = s.broker.Connect(natsqueue.ConnectOptions("callfleet-stepfunctions")...)
+	}
+	return err
+}
+
+func (s *Stack) stopBroker(context.Context) error {
+	s.conn.Close()
+	if s.broker != nil {
+		s.broker.Shutdown()
+	}
+	return nil
+}
+
+func (s *Stack) startServer(ctx context.Context) error {
+	o := s.options
+	var err error
+	s.backend, err = backend.Open(ctx, backend.Options{Queue: o.Queue, Embedded: s.conn, Templates: o.Templates, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	results, err := s.backend.PublishResults(ctx)
+	if err != nil {
+		return err
+	}
+	options := localsfn.Options{
+		NATS:    s.conn,
+		Queues:  func(name string) (queue.Publisher, error) { return s.backend.Publisher(context.Background(), name) },
+		Results: results, Table: table{s.backend.Templates},
+		LambdaEndpoint: o.LambdaEndpoint, LambdaFunctions: map[string]string{GenericFunction: s.lambda.URL()},
+		Region: o.Region, AccountID: o.AccountID, KeepFor: o.HistoryAge, KeepClosed: o.HistoryCount, Logger: o.Logger,
+	}
+	if err := withEndpoints(ctx, &options, o); err != nil {
+		return err
+	}
+	s.server, err = localsfn.New(ctx, options)
+	return err
+}
+
+// withEndpoints adds the clients of real services.
+func withEndpoints(ctx context.Context, options *localsfn.Options, o Options) error {
+	if o.SQSEndpoint == "" && o.DynamoDBEndpoint == "" {
+		return nil
+	}
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(o.Region))
+	if err != nil {
+		return fmt.Errorf("load AWS configuration: %w", err)
+	}
+	if o.SQSEndpoint != "" {
+		options.SQS = sqs.NewFromConfig(cfg, func(c *sqs.Options) { c.BaseEndpoint = aws.String(o.SQSEndpoint) })
+	}
+	if o.DynamoDBEndpoint != "" {
+		options.DynamoDB = dynamodb.NewFromConfig(cfg, func(c *dynamodb.Options) { c.BaseEndpoint = aws.String(o.DynamoDBEndpoint) })
+	}
+	return nil
+}
+
+func (s *Stack) runServer(ctx context.Context) error { return s.server.Run(ctx) }
+
+func (s *Stack) ready(context.Context) error {
+	select {
+	case <-s.server.Ready():
+		return nil
+	default:
+		return errors.New("taking up the open executions")
+	}
+}
+
+func (s *Stack) closeBackend(context.Context) error {
+	s.backend.Close()
+	return nil
+}
+
+// handler serves the API and, on the paths that the API has not, the health.
+func (s *Stack) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.server.Handler().ServeHTTP(w, r) })
+	if s.options.Health != nil {
+		for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+			mux.Handle("GET "+path, s.options.Health)
+		}
+	}
+	return mux
+}
+
+// deploy puts the state machine of the call, and the samples.
+func (s *Stack) deploy(ctx context.Context) error {
+	definition, err := statemachine.Substitute(statemachine.CallAPI, map[string]string{
+		"TemplatesTable": TableName, "TasksQueueUrl": backend.Tasks,
+	})
+	if err != nil {
+		return err
+	}
+	client, err := backend.Open(ctx, backend.Options{
+		Queue: s.options.Queue, Embedded: s.conn, Templates: s.options.Templates,
+		StepFunctions: "http://" + loopback(s.api.Addr()), Region: s.options.Region, AccountID: s.options.AccountID, Logger: s.options.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := client.Executions.Deploy(ctx, backend.StateMachine, []byte(definition)); err != nil {
+		return fmt.Errorf("deploy state machine %s: %w", backend.StateMachine, err)
+	}
+	if s.sample == nil {
+		return nil
+	}
+	n, err := seed(ctx, client.Templates, s.sample.Addr())
+	if err == nil && n > 0 {
+		s.options.Logger.Info("put the sample templates", "templates", n, "sample_api", s.sample.URL())
+	}
+	return err
+}
+
+// loopback is the address at which this process reaches its own server.
+func loopback(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
+}

@@ -1,0 +1,62 @@
+package local
+
+import (
+	"context"
+	"io"
+
+	"callfleet/internal/app/program"
+	"callfleet/internal/config"
+	"callfleet/internal/httpcall"
+	"callfleet/internal/lifecycle"
+	"callfleet/internal/template"
+)
+
+// Main is cmd/stepfunctions: it returns the exit code.
+func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
+	cfg, err := config.ParseStepFunctions(in)
+	if err != nil {
+		return program.Usage(err, stderr)
+	}
+	rt, err := program.Start(ctx, "stepfunctions", cfg.Log)
+	if err != nil {
+		return program.Usage(err, stderr)
+	}
+	defer rt.Close()
+	return rt.Exit(run(ctx, cfg, rt))
+}
+
+func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) error {
+	caller, err := httpcall.New(httpcall.Options{})
+	if err != nil {
+		return err
+	}
+	defer caller.Close()
+	group, stop := rt.NewGroup(cfg.Drain)
+	defer stop()
+	stack, services, err := New(ctx, Options{
+		Queue: cfg.Queue.Secret(), DataDir: cfg.Data, Durability: cfg.Durability, BrokerListen: string(cfg.BrokerListen),
+		Templates: cfg.Templates.Secret(), Listen: string(cfg.Listen),
+		Samples: cfg.ServesSamples(), SampleListen: string(cfg.SampleListen),
+		Renderer: template.NewRenderer(template.Options{}), Caller: caller,
+		LambdaEndpoint: cfg.LambdaEndpoint.Secret(), SQSEndpoint: cfg.SQSEndpoint.Secret(), DynamoDBEndpoint: cfg.DynamoDBEndpoint.Secret(),
+		Region: cfg.Region, AccountID: cfg.AccountID, HistoryAge: cfg.HistoryAge, HistoryCount: cfg.HistoryCount,
+		Logger: rt.Logger, Health: group.HealthHandler(rt.Telemetry.MetricsHandler()),
+	})
+	if err != nil {
+		return err
+	}
+	group.Add(services...)
+	group.Add(lifecycle.Service{Name: "ready", Start: func(context.Context) error {
+		rt.Logger.Info("step functions server is ready", "api", stack.URL(), "broker", redacted(cfg, stack), "sample_api", stack.SampleURL())
+		return nil
+	}})
+	return group.Run(ctx)
+}
+
+// redacted is the broker's address without a password.
+func redacted(cfg *config.StepFunctions, stack *Stack) string {
+	if !cfg.EmbedsBroker() {
+		return cfg.Queue.String()
+	}
+	return stack.BrokerURL()
+}

@@ -1,0 +1,121 @@
+// Package program is what the three programs share: how they read their
+// settings, log, trace, and end.
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"callfleet/internal/app/backend"
+	"callfleet/internal/config"
+	"callfleet/internal/lifecycle"
+	"callfleet/internal/telemetry"
+)
+
+// Exit codes, besides config.ExitUsage.
+const (
+	ExitOK     = 0
+	ExitFailed = 1
+)
+
+// Version is the version of the running binary: of its module, or the revision
+// it was built from.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
+	}
+	return info.Main.Version
+}
+
+// Input is the command line and environment of this process.
+func Input() config.Input {
+	return config.Process(Version(), config.Schemes{
+		Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes,
+	})
+}
+
+// Usage tells what was wrong with the settings and returns the exit code.
+func Usage(err error, stderr io.Writer) int {
+	if errors.Is(err, config.ErrHelp) {
+		return ExitOK
+	}
+	fmt.Fprintln(stderr, err)
+	var usage *config.UsageError
+	if errors.As(err, &usage) {
+		return config.ExitUsage
+	}
+	return ExitFailed
+}
+
+// Runtime is what a program has before it opens anything.
+type Runtime struct {
+	Name      string
+	Logger    *slog.Logger
+	Telemetry *telemetry.Telemetry
+}
+
+// Start sets up logs, to standard error, and telemetry.
+func Start(ctx context.Context, name string, log config.Log) (*Runtime, error) {
+	logger := telemetry.NewLogger(os.Stderr, log.Level, log.Format)
+	slog.SetDefault(logger)
+	t, err := telemetry.Start(ctx, "callfleet-"+name, Version())
+	if err != nil {
+		return nil, err
+	}
+	return &Runtime{Name: name, Logger: logger, Telemetry: t}, nil
+}
+
+// Close sends what telemetry still holds.
+func (r *Runtime) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := r.Telemetry.Shutdown(ctx); err != nil {
+		r.Logger.Warn("some telemetry was not sent", "error", err)
+	}
+}
+
+// NewGroup makes the group of the program's services, which SIGINT and SIGTERM
+// stop.
+func (r *Runtime) NewGroup(drain time.Duration) (group *lifecycle.Group, stop func()) {
+	signals, stop := lifecycle.Notify()
+	return lifecycle.NewGroup(lifecycle.Options{Drain: drain, Signals: signals, Logger: r.Logger}), stop
+}
+
+// Exit logs what ended the program and returns the exit code.
+func (r *Runtime) Exit(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	r.Logger.Error("stopped by an error", "error", err)
+	return ExitFailed
+}
+
+// Listen makes a server whose address is bound already, and its service. When
+// the address is taken and may be another, it takes a free port of its host.
+func Listen(ctx context.Context, o lifecycle.ServerOptions, anyPort bool) (*lifecycle.Server, lifecycle.Service, error) {
+	server, err := lifecycle.NewServer(o)
+	if err != nil {
+		return nil, lifecycle.Service{}, err
+	}
+	err = server.Listen(ctx)
+	if errors.Is(err, syscall.EADDRINUSE) && anyPort {
+		host, _, _ := net.SplitHostPort(o.Addr)
+		o.Addr = net.JoinHostPort(host, "0")
+		return Listen(ctx, o, false)
+	}
+	if err != nil {
+		return nil, lifecycle.Service{}, err
+	}
+	service := server.Service()
+	service.Start = nil // it listens already
+	return server, service, nil
+}
