@@ -73,6 +73,9 @@ func (m Meta) encode() string {
 	b = append(b, ' ')
 	b = strconv.AppendUint(b, m.First, 10)
 	b = append(b, ' ')
+	if m.Writer == "" {
+		return string(append(b, '-')) // a header ends in no space
+	}
 	return string(append(b, m.Writer...))
 }
 
@@ -89,6 +92,9 @@ func decodeMeta(s string) (Meta, error) {
 		return Meta{}, fmt.Errorf("header %s: bad value %q", headerMeta, s)
 	}
 	m := Meta{Status: status, Started: time.UnixMilli(started).UTC(), First: first, Writer: f[5]}
+	if m.Writer == "-" {
+		m.Writer = ""
+	}
 	if stopped != 0 {
 		m.Stopped = time.UnixMilli(stopped).UTC()
 	}
