@@ -35,7 +35,9 @@ type Delivery struct {
 	Settler
 }
 
-// Settler ends or prolongs the lease of one delivery.
+// Settler ends or prolongs the lease of one delivery. A delivery that was
+// settled takes no further settling: doing it again returns nil or
+// ErrLeaseLost, and changes nothing.
 type Settler interface {
 	// Ack takes the message off the queue for good. It returns when the broker
 	// has recorded that, or ErrLeaseLost.
@@ -46,7 +48,9 @@ type Settler interface {
 	// once) by anybody. The next receipt counts one attempt more.
 	Retry(ctx context.Context, delay time.Duration) error
 	// Reject moves the message to the dead-letter queue with a one-line
-	// reason (header DeadLetterReason); the body arrives there unchanged.
+	// reason (header DeadLetterReason, cut off after 1,000 bytes or so); the
+	// body arrives there unchanged, with its ID, Group and Headers. A delivery
+	// of a dead-letter queue can't be rejected.
 	Reject(ctx context.Context, reason string) error
 }
 
@@ -66,9 +70,10 @@ type Publisher interface {
 // Consumer receives from one queue.
 type Consumer interface {
 	// Receive blocks until there is at least one message, and returns at most
-	// max (1 or more): messages that are not returned stay available to other
-	// consumers. ctx ends the wait with its error and loses no message. Safe
-	// for concurrent use. A message that was received more often than the
+	// max (1 or more; less is an error): messages that are not returned stay
+	// available to other consumers. ctx ends the wait with its error and loses
+	// no message: one that comes at that moment is returned without an error,
+	// or handed back. Safe for concurrent use. A message that was received more often than the
 	// backend's MaxDeliver is moved to the dead-letter queue and not returned.
 	Receive(ctx context.Context, max int) ([]*Delivery, error)
 	// Lease is how long a delivery stays with its receiver without Extend.
@@ -78,8 +83,9 @@ type Consumer interface {
 	Close() error
 }
 
-// Depth tells how many messages wait on a queue: not those that are leased.
-// It may lag behind by a second.
+// Depth tells how many messages wait on a queue: not those that are leased or
+// delayed, and perhaps not those that were handed back. It may lag behind by a
+// second.
 type Depth interface {
 	Depth(ctx context.Context) (int, error)
 }

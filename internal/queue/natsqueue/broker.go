@@ -141,10 +141,8 @@ func (b *Broker) Publisher(ctx context.Context, name string) (*Publisher, error)
 	if err != nil {
 		return nil, fmt.Errorf("open queue %s: %w", name, err)
 	}
-	return &Publisher{
-		broker: b, names: n, limits: b.limits,
-		route: func(*queue.Message) string { return n.subject },
-	}, nil
+	route := func(*queue.Message) string { return n.subject }
+	return &Publisher{broker: b, names: n, limits: b.limits, route: route}, nil
 }
 
 // openQueue makes sure that the queue's streams exist.

@@ -101,6 +101,14 @@ func (c *Consumer) ensure(ctx context.Context) error {
 // Lease is how long a delivery stays with its receiver without Extend.
 func (c *Consumer) Lease() time.Duration { return c.config.AckWait }
 
+// useful is how long a lease is relied on here: the server's began before the
+// message arrived, and a settlement needs time to get there. An ack that slips
+// through late takes the message off the queue, for which its sender has done
+// the work.
+func (c *Consumer) useful() time.Duration {
+	return c.config.AckWait - min(c.config.AckWait/10, time.Second)
+}
+
 // Depth counts the messages that were never received. Messages that wait for
 // another receipt are not among them: the server counts those as leased.
 func (c *Consumer) Depth(ctx context.Context) (int, error) {

@@ -39,8 +39,8 @@
 //
 // The lease is the consumer's ack wait. Ack, Retry and Extend return when the
 // server has recorded them. The server does not refuse an ack from a receiver
-// whose lease has ended, so ErrLeaseLost is decided here, by the clock, from
-// the moment of arrival or the last Extend.
+// whose lease has ended, so ErrLeaseLost is decided here, by the clock, a tenth
+// of the lease (at most a second) early; or when the server does not answer.
 //
 // MaxDeliver is kept here too: in a work queue the server would stop
 // delivering the message and keep it for ever. Receive moves it to the

@@ -20,10 +20,8 @@ func (b *Broker) FeedPublisher(ctx context.Context, feed string) (*Publisher, er
 	}
 	limits := b.limits
 	limits.MaxDelay = 0 // nobody is interested in a schedule, so the server would drop it
-	return &Publisher{
-		broker: b, names: n, limits: limits,
-		route: func(m *queue.Message) string { return feedSubject(n, m.Group) },
-	}, nil
+	route := func(m *queue.Message) string { return feedSubject(n, m.Group) }
+	return &Publisher{broker: b, names: n, limits: limits, route: route}, nil
 }
 
 // FeedConsumer opens a feed for one run. It must be made before the run

@@ -35,7 +35,7 @@ type settler struct {
 	stored   time.Time // when the stream got it
 
 	mu      sync.Mutex // not held while the server is told: a late answer blocks nobody else
-	expires time.Time  // guarded by mu: the lease ends here at the earliest
+	expires time.Time  // guarded by mu: when the lease counts as over here
 	settled string     // guarded by mu: how it was settled, "" if not yet
 }
 
@@ -46,7 +46,7 @@ func newDelivery(c *Consumer, a arrival) *queue.Delivery {
 		settler
 	}{}
 	d, s := &both.Delivery, &both.settler
-	s.consumer, s.delivery, s.msg, s.expires = c, d, a.msg, a.at.Add(c.config.AckWait)
+	s.consumer, s.delivery, s.msg, s.expires = c, d, a.msg, a.at.Add(c.useful())
 	d.Message, d.Sent = decode(a.msg)
 	d.Settler = s
 	if meta, err := a.msg.Metadata(); err == nil { // always: the server wrote it
@@ -103,7 +103,7 @@ func (s *settler) Extend(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expires = start.Add(s.consumer.config.AckWait)
+	s.expires = start.Add(s.consumer.useful())
 	return nil
 }
 
@@ -200,10 +200,7 @@ func (s *settler) waitOut(ctx context.Context, pause time.Duration) error {
 	return err
 }
 
-// lost tells that the lease may have passed to somebody else. The server's
-// lease began before the message arrived, so this errs by the time a message
-// takes to get here; an ack that slips through takes the message off the
-// queue, which is what its sender has done the work for.
+// lost tells that the lease may have passed to somebody else.
 func (s *settler) lost() bool { return !time.Now().Before(s.deadline()) }
 
 // bury puts the message on the dead-letter queue, unchanged but for the

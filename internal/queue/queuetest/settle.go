@@ -52,6 +52,7 @@ func leaseLost(s *session) {
 		}
 		now[d.ID] = d
 	}
+	s.nothing(c, s.backend.Quiet) // and both clocks agree that it is over
 	for what, err := range map[string]error{
 		"ack":    late[0].Ack(s.ctx),
 		"extend": late[1].Extend(s.ctx),
