@@ -50,7 +50,7 @@ type member struct {
 	state   State              // guarded by Group.mu
 	cancel  context.CancelFunc // ends Run's context; set by the goroutine of Group.Run
 	started bool               // Start has succeeded; owned by the goroutine of Group.Run
-	exited  chan struct{}      // closed when Run has returned; nil before it was called
+	exited  chan struct{}      // closed when Run (or what leave took) has returned; nil before it was called
 	failure *serviceError      // why Run failed, or nil; read after exited
 }
 
@@ -83,7 +83,7 @@ func (g *Group) Add(services ...Service) {
 // the work; else the first error, with the name of its service. Run is called
 // once.
 func (g *Group) Run(ctx context.Context) error {
-	if err := g.begin(); err != nil {
+	if err := g.claim(); err != nil {
 		return err
 	}
 	stopping, stop := context.WithCancelCause(ctx)
@@ -93,7 +93,7 @@ func (g *Group) Run(ctx context.Context) error {
 	r := &run{Group: g, stopping: stopping, stop: stop, drain: drain, endDrain: endDrain}
 	watching := make(chan struct{})
 	var watcher sync.WaitGroup
-	watcher.Go(func() { r.watchSignals(watching) })
+	watcher.Go(func() { r.watch(watching) })
 	defer watcher.Wait()
 	defer close(watching)
 
@@ -107,7 +107,7 @@ func (g *Group) Run(ctx context.Context) error {
 	return err
 }
 
-func (g *Group) begin() error {
+func (g *Group) claim() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.running {
@@ -140,24 +140,53 @@ type serviceError struct {
 func (e *serviceError) Error() string { return "service " + e.name + ": " + e.err.Error() }
 func (e *serviceError) Unwrap() error { return e.err }
 
-// watchSignals lasts as long as Run does.
-func (r *run) watchSignals(done <-chan struct{}) {
-	for first := true; ; first = false {
+// watch turns signals and the deadline into the ends of the two contexts. It
+// lasts as long as Run does, so that even a Start that is stuck can be left.
+func (r *run) watch(done <-chan struct{}) {
+	stopping := r.stopping.Done()
+	deadline := make(<-chan time.Time)
+	for signals := 0; ; {
 		select {
 		case s := <-r.options.Signals:
-			if first {
-				r.options.Logger.Info("stopping, a second signal stops at once",
-					slog.String("signal", s.String()), slog.Duration("drain", r.options.Drain))
-				r.stop(&SignalError{Signal: s})
+			if signals++; signals > 1 {
+				r.endDrain(ErrForced)
 				continue
 			}
-			r.endDrain(ErrForced)
-			return
+			r.options.Logger.Info("stopping, a second signal stops at once",
+				slog.String("signal", s.String()), slog.Duration("drain", r.options.Drain))
+			r.stop(&SignalError{Signal: s})
+		case <-stopping:
+			stopping = nil
+			timer := time.NewTimer(r.options.Drain)
+			defer timer.Stop()
+			deadline = timer.C
+		case <-deadline:
+			r.endDrain(ErrDrainTimeout)
 		case <-done:
 			return
 		}
 	}
 }
+
+// call is a function of a service that runs in its own goroutine, because it
+// may not heed its context.
+type call struct {
+	done chan struct{}
+	err  error // read after done
+}
+
+func begin(ctx context.Context, f func(context.Context) error) *call {
+	c := &call{done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		c.err = f(ctx)
+	}()
+	return c
+}
+
+// leave makes abandon wait for the call, as it does for Run, and name its
+// service if it does not return.
+func (m *member) leave(c *call) { m.exited, m.cancel, m.started = c.done, func() {}, false }
 
 // startAll reports whether every service is ready; if not, the cause of
 // stopping says why.
@@ -183,8 +212,15 @@ func (r *run) startOne(m *member) error {
 		fmt.Errorf("not ready after %s", r.options.StartTimeout))
 	defer cancel()
 	if m.Start != nil {
-		if err := m.Start(ctx); err != nil {
-			return fmt.Errorf("start: %w", err)
+		start := begin(ctx, m.Start)
+		select {
+		case <-start.done:
+		case <-r.drain.Done():
+			m.leave(start)
+			return context.Cause(r.drain)
+		}
+		if start.err != nil {
+			return fmt.Errorf("start: %w", start.err)
 		}
 	}
 	m.started = true
@@ -246,8 +282,6 @@ func (r *run) stopAll() error {
 	if cause := (*serviceError)(nil); errors.As(context.Cause(r.stopping), &cause) {
 		first = cause
 	}
-	deadline := time.AfterFunc(r.options.Drain, func() { r.endDrain(ErrDrainTimeout) })
-	defer deadline.Stop()
 	keep := func(err error) {
 		switch {
 		case first == nil:
@@ -281,9 +315,15 @@ func (r *run) stopOne(m *member, keep func(error)) bool {
 		}
 	}
 	if m.started && m.Stop != nil {
-		m.started = false
-		if err := m.Stop(r.drain); err != nil {
-			keep(&serviceError{m.Name, fmt.Errorf("stop: %w", err)})
+		stop := begin(r.drain, m.Stop)
+		select {
+		case <-stop.done:
+		case <-r.drain.Done():
+			m.leave(stop)
+			return false
+		}
+		if stop.err != nil {
+			keep(&serviceError{m.Name, fmt.Errorf("stop: %w", stop.err)})
 		}
 	}
 	r.setState(m, StateStopped)
@@ -309,8 +349,15 @@ func (r *run) abandon(left []*member) error {
 		if !m.started || m.Stop == nil || slices.Contains(late, m.Name) {
 			continue
 		}
-		if err := m.Stop(ctx); err != nil {
-			r.options.Logger.Warn("service did not stop cleanly", slog.String("service", m.Name), slog.Any("error", err))
+		stop := begin(ctx, m.Stop)
+		select {
+		case <-stop.done:
+		case <-ctx.Done():
+			late = append(late, m.Name)
+			continue
+		}
+		if stop.err != nil {
+			r.options.Logger.Warn("service did not stop cleanly", slog.String("service", m.Name), slog.Any("error", stop.err))
 		}
 	}
 	if len(late) == 0 {

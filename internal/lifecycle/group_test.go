@@ -297,6 +297,43 @@ func TestSignalWhileStartingStopsTheStart(t *testing.T) {
 	})
 }
 
+// What does not heed its context is left behind, and named.
+func TestStuckServicesAreLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		stuck := func(context.Context) error { <-release; return nil }
+		for name, row := range map[string]struct {
+			service Service
+			signals int
+			want    string
+		}{
+			"start, second signal": {Service{Name: "x", Start: stuck}, 2, ErrForced.Error()},
+			"stop, second signal":  {Service{Name: "x", Stop: stuck}, 2, ErrForced.Error()},
+			"run, second signal":   {Service{Name: "x", Run: stuck}, 2, ErrForced.Error()},
+			"start, deadline":      {Service{Name: "x", Start: stuck}, 1, "drain deadline passed after 25s: still running: x"},
+			"stop, deadline":       {Service{Name: "x", Stop: stuck}, 1, "drain deadline passed after 25s: still running: x"},
+			"run, deadline":        {Service{Name: "x", Run: stuck}, 1, "drain deadline passed after 25s: still running: x"},
+		} {
+			b := setup(Options{})
+			b.Add(b.service("a"), row.service)
+			b.start(t.Context())
+			for range row.signals {
+				b.signals <- os.Interrupt
+				synctest.Wait()
+			}
+			if err := <-b.result; err == nil || err.Error() != row.want {
+				t.Errorf("%s: Run = %v, want %s", name, err, row.want)
+			}
+			stopped := slices.Contains(b.lines, "a stop")
+			if wantStop := row.signals == 1; stopped != wantStop {
+				t.Errorf("%s: a stopped %v, want %v", name, stopped, wantStop)
+			}
+		}
+		close(release)
+	})
+}
+
 func TestErrorWhileDrainingIsReturned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
@@ -297,5 +299,53 @@ func TestSilentCollectorBlocksNothing(t *testing.T) {
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("Shutdown took %s, want about 50ms", took)
+	}
+}
+
+// The only test here that touches what is global.
+func TestStartSetsGlobals(t *testing.T) {
+	t.Parallel()
+	tel, err := Start(t.Context(), "worker", "")
+	if err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := tel.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+	if otel.GetTracerProvider() != tel.TracerProvider() || otel.GetMeterProvider() != tel.MeterProvider() {
+		t.Error("global providers are not Start's")
+	}
+	if got := otel.GetTextMapPropagator().Fields(); !slices.Contains(got, "traceparent") {
+		t.Errorf("global propagator carries %v, want traceparent", got)
+	}
+}
+
+func TestSecondShutdownIsHarmless(t *testing.T) {
+	t.Parallel()
+	rcv := otlptest.Start(t)
+	tel, _ := setup(t, rcv.Getenv(nil)) // its cleanup is the second one
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Errorf("first Shutdown: %v", err)
+	}
+}
+
+func TestWaitSpansWakesOnArrival(t *testing.T) {
+	t.Parallel()
+	rcv := otlptest.Start(t)
+	tel, _ := setup(t, rcv.Getenv(nil))
+	go func() {
+		_, span := tel.TracerProvider().Tracer("t").Start(context.WithoutCancel(t.Context()), "s")
+		span.End()
+		_ = tel.traces.ForceFlush(context.WithoutCancel(t.Context()))
+	}()
+	if _, err := rcv.WaitSpans(t.Context(), otlptest.AtLeast(1)); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := rcv.WaitSpans(ctx, otlptest.AtLeast(2)); err == nil || len(got) != 1 {
+		t.Errorf("WaitSpans = %d spans, %v, want one span and the context's error", len(got), err)
 	}
 }
