@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"callfleet/internal/localsfn/asl"
@@ -18,10 +17,19 @@ import (
 // epoch is when simulated executions start.
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
+// reporter is what sim needs of a test; a *rapid.T is one too.
+type reporter interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // sim runs one execution against a clock of its own. After every decision it
 // checks that replaying the stored events gives the same execution.
 type sim struct {
-	t       testing.TB
+	t       reporter
 	program *asl.Program
 	x       *Execution
 	now     time.Time
@@ -30,7 +38,7 @@ type sim struct {
 	records [][]byte
 }
 
-func parse(t testing.TB, definition string) *asl.Program {
+func parse(t reporter, definition string) *asl.Program {
 	t.Helper()
 	program, findings := asl.Parse([]byte(definition))
 	if program == nil {
@@ -40,7 +48,7 @@ func parse(t testing.TB, definition string) *asl.Program {
 }
 
 // begin starts an execution of a definition.
-func begin(t testing.TB, definition, input string) *sim {
+func begin(t reporter, definition, input string) *sim {
 	t.Helper()
 	s := &sim{t: t, program: parse(t, definition), x: new(Execution), now: epoch, rand: rand.New(rand.NewPCG(1, 2))}
 	s.decide(Start{
