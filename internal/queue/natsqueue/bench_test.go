@@ -147,3 +147,31 @@ func rawPublishAll(b *testing.B, js jetstream.JetStream, n int, body []byte) {
 		<-js.PublishAsyncComplete()
 	}
 }
+
+// BenchmarkRoundTrip publishes, receives and acks one message at a time: the
+// latency that a queue adds to an idle fleet.
+func BenchmarkRoundTrip(b *testing.B) {
+	broker := openBroker(b, startBroker(b, natsembed.Options{}))
+	p, err := broker.Publisher(b.Context(), "tasks")
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := broker.Consumer(b.Context(), "tasks", natsqueue.ConsumerOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Publish(b.Context(), queue.Message{Body: []byte("x")}); err != nil {
+			b.Fatal(err)
+		}
+		ds, err := c.Receive(b.Context(), 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := ds[0].Ack(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
