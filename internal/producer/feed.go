@@ -19,8 +19,9 @@ import (
 )
 
 const (
+	listeners = 2   // one writes results while the other's acknowledgements are on their way
 	maxEvents = 256 // received in one go
-	maxAcks   = 32  // at the same time
+	maxAcks   = 32  // at the same time, of each listener
 )
 
 // listen takes outcomes off the feed: written to the results first,

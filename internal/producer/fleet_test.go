@@ -158,12 +158,17 @@ func feedOf(b *natsqueue.Broker) func(context.Context, string) (queue.Consumer, 
 // options are those of a run of a file with that text.
 func (f *fleet) options(name, text string) Options {
 	f.t.Helper()
-	path := filepath.Join(f.dir, name)
+	return optionsIn(f.t, f.dir, name, text)
+}
+
+func optionsIn(t testing.TB, dir, name, text string) Options {
+	t.Helper()
+	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		f.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return Options{
-		File: path, Root: filepath.Join(f.dir, "runs"), Results: filepath.Join(f.dir, "results.jsonl"), Run: "r",
+		File: path, Root: filepath.Join(dir, "runs"), Results: filepath.Join(dir, "results.jsonl"), Run: "r",
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -200,7 +200,9 @@ func (s *session) work(ctx context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { return s.listen(work) })
+	for range listeners {
+		g.Go(func() error { return s.listen(work) })
+	}
 	g.Go(func() error { return s.reconcile(work) })
 	g.Go(func() error { s.show(work); return nil })
 	g.Go(func() error { s.count(work); return nil })
