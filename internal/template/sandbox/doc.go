@@ -46,8 +46,8 @@
 //	        outside: numbers, booleans, null, lists and objects as JSON; text
 //	        must say |tojson
 //	URL     first of all: as it is (a base URL); in the host: letters, digits
-//	        and .-_:[] only; in the path: as one segment; in the query: as a
-//	        value. |urlencode, |urlpath and |formencode are not encoded again
+//	        and .-_:[] only; in the path: as one segment, not an empty one; in
+//	        the query: as a value. |urlencode, |urlpath and |formencode are not encoded again
 //	Form    as the value of a form field
 //	XML     the five predefined entities
 //	Text    as it is

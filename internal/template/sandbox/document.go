@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/flosch/pongo2/v6"
+
+	"callfleet/internal/template/sandbox/value"
 )
 
 // node is one part of a document. A node is never written to after parsing.
@@ -15,27 +17,28 @@ type (
 	block []node
 	text  string
 	print struct {
-		place
+		value.Place
 		what expr
+		path string // for messages
 	}
 	branch struct {
-		place
+		value.Place
 		conds  []expr
 		bodies []block // one more than conds when there is an else
 	}
 	forLoop struct {
-		place
+		value.Place
 		key, value string // value is "" unless two names are given
 		over       expr
 		body, none block
 	}
 	assign struct {
-		place
+		value.Place
 		name string
 		what expr
 	}
 	with struct {
-		place
+		value.Place
 		sets []assign
 		body block
 	}
@@ -59,7 +62,7 @@ var inner = map[string]string{
 // behind its name; at the end of the document the tag is "".
 func (p *parser) block(end ...string) (b block, tag string, rest *tokens, err error) {
 	if p.depth++; p.depth > maxBlockDepth {
-		return nil, "", nil, errorAt(p.place(), "tags are nested more than %d deep", maxBlockDepth)
+		return nil, "", nil, value.ErrorAt(p.place(), "tags are nested more than %d deep", maxBlockDepth)
 	}
 	defer func() { p.depth-- }()
 	for p.doc.Remaining() > 0 {
@@ -82,7 +85,7 @@ func (p *parser) block(end ...string) (b block, tag string, rest *tokens, err er
 			if err != nil {
 				return nil, "", nil, err
 			}
-			b = append(b, &print{at, what})
+			b = append(b, &print{at, what, pathOf(what)})
 		case "{%":
 			code, err := p.code("%}", at)
 			if err != nil {
@@ -105,7 +108,7 @@ func (p *parser) block(end ...string) (b block, tag string, rest *tokens, err er
 				b = append(b, n)
 			}
 		default:
-			return nil, "", nil, errorAt(at, "unexpected %q", tok.Val)
+			return nil, "", nil, value.ErrorAt(at, "unexpected %q", tok.Val)
 		}
 	}
 	return b, "", nil, nil
@@ -125,7 +128,7 @@ func (p *parser) text(s string) text {
 }
 
 // code takes the tokens up to the closing brace.
-func (p *parser) code(closing string, at place) (*tokens, error) {
+func (p *parser) code(closing string, at value.Place) (*tokens, error) {
 	c := &tokens{}
 	for p.doc.Remaining() > 0 {
 		tok := p.doc.Current()
@@ -146,26 +149,26 @@ func (p *parser) code(closing string, at place) (*tokens, error) {
 			return nil, c.unexpected(closing)
 		}
 	}
-	return nil, errorAt(at, "is not closed by %s", closing)
+	return nil, value.ErrorAt(at, "is not closed by %s", closing)
 }
 
-func (p *parser) place() place {
+func (p *parser) place() value.Place {
 	if tok := p.doc.Current(); tok != nil {
 		return placeOf(tok)
 	}
-	return place{}
+	return value.Place{}
 }
 
 // need says what must follow and gives what was found up to it.
-func (p *parser) need(at place, tag string, end ...string) (block, string, *tokens, error) {
+func (p *parser) need(at value.Place, tag string, end ...string) (block, string, *tokens, error) {
 	b, found, rest, err := p.block(end...)
 	if err == nil && found == "" {
-		err = errorAt(at, "{%% %s %%} has no {%% %s %%}", tag, end[len(end)-1])
+		err = value.ErrorAt(at, "{%% %s %%} has no {%% %s %%}", tag, end[len(end)-1])
 	}
 	return b, found, rest, err
 }
 
-func (p *parser) tag(id string, at place, code *tokens) (node, error) {
+func (p *parser) tag(id string, at value.Place, code *tokens) (node, error) {
 	switch id {
 	case "if":
 		return p.branch(at, code)
@@ -183,16 +186,16 @@ func (p *parser) tag(id string, at place, code *tokens) (node, error) {
 		return nil, p.comment(at)
 	}
 	if of, ok := inner[id]; ok {
-		return nil, errorAt(at, "{%% %s %%} belongs to %s, and is not inside it", id, of)
+		return nil, value.ErrorAt(at, "{%% %s %%} belongs to %s, and is not inside it", id, of)
 	}
 	if id == "raw" {
-		return nil, errorAt(at, "there is no tag %q: use {%% verbatim %%}", id)
+		return nil, value.ErrorAt(at, "there is no tag %q: use {%% verbatim %%}", id)
 	}
-	return nil, errorAt(at, "tag %q is not allowed: there are if, for, set, with, comment and verbatim", id)
+	return nil, value.ErrorAt(at, "tag %q is not allowed: there are if, for, set, with, comment and verbatim", id)
 }
 
-func (p *parser) branch(at place, code *tokens) (node, error) {
-	n := &branch{place: at}
+func (p *parser) branch(at value.Place, code *tokens) (node, error) {
+	n := &branch{Place: at}
 	end := []string{"elif", "else", "endif"}
 	for tag := "if"; ; {
 		switch {
@@ -222,8 +225,8 @@ func (p *parser) branch(at place, code *tokens) (node, error) {
 	}
 }
 
-func (p *parser) forLoop(at place, code *tokens) (node, error) {
-	n := &forLoop{place: at}
+func (p *parser) forLoop(at value.Place, code *tokens) (node, error) {
+	n := &forLoop{Place: at}
 	var err error
 	if n.key, err = code.identifier(); err != nil {
 		return nil, err
@@ -258,7 +261,7 @@ func (p *parser) forLoop(at place, code *tokens) (node, error) {
 }
 
 func (p *parser) assignment(code *tokens) (assign, error) {
-	a := assign{place: code.place()}
+	a := assign{Place: code.place()}
 	var err error
 	if a.name, err = code.identifier(); err != nil {
 		return a, err
@@ -270,8 +273,8 @@ func (p *parser) assignment(code *tokens) (assign, error) {
 	return a, err
 }
 
-func (p *parser) with(at place, code *tokens) (node, error) {
-	n := &with{place: at}
+func (p *parser) with(at value.Place, code *tokens) (node, error) {
+	n := &with{Place: at}
 	for {
 		a, err := p.assignment(code)
 		if err != nil {
@@ -292,7 +295,7 @@ func (p *parser) with(at place, code *tokens) (node, error) {
 }
 
 // comment skips to endcomment, whatever stands in between.
-func (p *parser) comment(at place) error {
+func (p *parser) comment(at value.Place) error {
 	for p.doc.Remaining() > 0 {
 		if p.doc.Match(pongo2.TokenSymbol, "{%") == nil {
 			p.doc.Consume()
@@ -306,5 +309,5 @@ func (p *parser) comment(at place) error {
 			return nil
 		}
 	}
-	return errorAt(at, "{%% comment %%} has no {%% endcomment %%}")
+	return value.ErrorAt(at, "{%% comment %%} has no {%% endcomment %%}")
 }

@@ -1,28 +1,28 @@
 package sandbox
 
 import (
-	"math"
-	"math/big"
-	"strconv"
 	"strings"
+
+	"callfleet/internal/template/sandbox/filter"
+	"callfleet/internal/template/sandbox/value"
 )
 
 func (e *literal) eval(*Run, *scope) (any, error) { return e.value, nil }
 
 func (e *name) eval(r *Run, s *scope) (any, error) {
-	if err := r.step(e.place, 1); err != nil {
+	if err := r.Step(e.Place, 1); err != nil {
 		return nil, err
 	}
 	if v, ok := s.find(e.name); ok {
 		return v, nil
 	}
-	if v, ok := r.params.root.get(e.name); ok {
+	if v, ok := r.params.Root.Get(e.name); ok {
 		return v, nil
 	}
 	if e.name == "params" {
-		return r.params.root, nil
+		return r.params.Root, nil
 	}
-	return undefined{path: e.name}, nil
+	return value.Undefined{Path: e.name}, nil
 }
 
 func (e *access) eval(r *Run, s *scope) (any, error) {
@@ -30,7 +30,7 @@ func (e *access) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if missing, ok := of.(undefined); ok {
+	if missing, ok := of.(value.Undefined); ok {
 		return missing, nil // the first name that is missing is the one to tell
 	}
 	var index any = e.key
@@ -40,51 +40,48 @@ func (e *access) eval(r *Run, s *scope) (any, error) {
 		}
 	}
 	switch of := of.(type) {
-	case *object:
+	case *value.Object:
 		key, ok := index.(string)
 		if !ok {
 			break
 		}
-		if err := r.step(e.place, 1+len(of.raw)/16); err != nil {
+		if err := r.Open(of, e.Place); err != nil {
 			return nil, err
 		}
-		if err := of.open(); err != nil {
-			return nil, errorAt(e.place, "%s: %v", pathOf(e.of), err)
-		}
-		if v, ok := of.get(key); ok {
+		if v, ok := of.Get(key); ok {
 			return v, nil
 		}
-		return undefined{path: pathOf(e)}, nil
-	case *list:
-		n, ok := integer(index)
+		return value.Undefined{Path: pathOf(e)}, nil
+	case *value.List:
+		n, ok := value.Integer(index)
 		if !ok {
 			break
 		}
-		if err := r.open(of, e.place); err != nil {
+		if err := r.Open(of, e.Place); err != nil {
 			return nil, err
 		}
-		if 0 <= n && n < int64(len(of.items)) {
-			return of.items[n], nil
+		if 0 <= n && n < int64(len(of.Items)) {
+			return of.Items[n], nil
 		}
-		return undefined{path: pathOf(e), reason: "the list is shorter"}, nil
+		return value.Undefined{Path: pathOf(e), Reason: "the list is shorter"}, nil
 	case *loop:
 		if v, ok := of.get(e.key); ok {
 			return v, nil
 		}
 	}
-	return undefined{path: pathOf(e), reason: pathOf(e.of) + " is " + kindOf(of)}, nil
+	return value.Undefined{Path: pathOf(e), Reason: pathOf(e.of) + " is " + value.KindOf(of)}, nil
 }
 
 func (e *listOf) eval(r *Run, s *scope) (any, error) {
-	l := &list{split: true, items: make([]any, 0, len(e.items))}
+	l := &value.List{Items: make([]any, 0, len(e.items))}
 	for _, item := range e.items {
 		v, err := r.value(item, s)
 		if err != nil {
 			return nil, err
 		}
-		l.items = append(l.items, v)
+		l.Items = append(l.Items, v)
 	}
-	return l, r.step(e.place, 1+len(l.items))
+	return l, r.Step(e.Place, 1+len(l.Items))
 }
 
 func (e *filtered) eval(r *Run, s *scope) (any, error) {
@@ -92,21 +89,21 @@ func (e *filtered) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := filterCall{run: r, place: e.place, of: of, path: e.of}
-	if missing, ok := of.(undefined); ok && !e.filter.takesUndefined {
-		return nil, missing.error(e.of.at())
+	c := filter.Call{Budget: r.Budget, Place: e.Place, Path: e.path, Of: of}
+	if missing, ok := of.(value.Undefined); ok && !e.filter.TakesUndefined {
+		return nil, missing.MissingAt(e.of.At())
 	}
 	for _, arg := range e.args {
 		v, err := r.value(arg, s)
 		if err != nil {
 			return nil, err
 		}
-		c.args = append(c.args, v)
+		c.Args = append(c.Args, v)
 	}
-	if err := r.step(e.place, 1); err != nil {
+	if err := r.Step(e.Place, 1); err != nil {
 		return nil, err
 	}
-	return e.filter.apply(&c)
+	return e.filter.Apply(&c)
 }
 
 func (e *unary) eval(r *Run, s *scope) (any, error) {
@@ -115,14 +112,14 @@ func (e *unary) eval(r *Run, s *scope) (any, error) {
 		return nil, err
 	}
 	if e.op == "not" {
-		return !truth(v), nil
+		return !value.Truth(v), nil
 	}
-	n, ok := v.(number)
+	n, ok := v.(value.Number)
 	if !ok {
-		return nil, errorAt(e.place, "- needs a number, %s is %s", pathOf(e.of), kindOf(v))
+		return nil, value.ErrorAt(e.Place, "- needs a number, %s is %s", pathOf(e.of), value.KindOf(v))
 	}
 	if rest, ok := strings.CutPrefix(string(n), "-"); ok {
-		return number(rest), nil
+		return value.Number(rest), nil
 	}
 	return "-" + n, nil
 }
@@ -132,12 +129,12 @@ func (e *test) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	missing, isMissing := v.(undefined)
+	missing, isMissing := v.(value.Undefined)
 	if e.what == "defined" {
 		return isMissing == e.negate, nil
 	}
 	if isMissing {
-		return nil, missing.error(e.of.at())
+		return nil, missing.MissingAt(e.of.At())
 	}
 	return (v == nil) != e.negate, nil
 }
@@ -147,7 +144,7 @@ func (e *choice) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if truth(cond) {
+	if value.Truth(cond) {
 		return e.then.eval(r, s)
 	}
 	return e.other.eval(r, s)
@@ -159,7 +156,7 @@ func (e *binary) eval(r *Run, s *scope) (any, error) {
 		return nil, err
 	}
 	switch {
-	case e.op == "and" && !truth(left), e.op == "or" && truth(left):
+	case e.op == "and" && !value.Truth(left), e.op == "or" && value.Truth(left):
 		return left, nil
 	case e.op == "and", e.op == "or":
 		return r.value(e.right, s)
@@ -168,285 +165,21 @@ func (e *binary) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.step(e.place, 1); err != nil {
+	if err := r.Step(e.Place, 1); err != nil {
 		return nil, err
 	}
 	switch e.op {
 	case "==", "!=":
-		same, err := r.equal(left, right, e.place, 0)
+		same, err := r.Equal(left, right, e.Place, 0)
 		return same == (e.op == "=="), err
 	case "in":
-		return r.in(left, right, e.place)
+		return r.In(left, right, e.Place)
 	case "<", "<=", ">", ">=":
-		order, err := compare(left, right, e)
+		order, err := value.Compare(e.op, left, right, e.Place)
 		if err != nil {
 			return nil, err
 		}
 		return order < 0 && e.op[0] == '<' || order > 0 && e.op[0] == '>' || order == 0 && len(e.op) == 2, nil
 	}
-	return r.arithmetic(left, right, e)
-}
-
-func (r *Run) arithmetic(left, right any, e *binary) (any, error) {
-	if e.op == "+" {
-		a, okA := textOf(left)
-		b, okB := textOf(right)
-		if okA && okB {
-			if err := r.grow(len(a)+len(b), e.place); err != nil {
-				return nil, err
-			}
-			return a + b, nil
-		}
-	}
-	a, okA := left.(number)
-	b, okB := right.(number)
-	if !okA || !okB {
-		return nil, errorAt(e.place, "%s does not join %s and %s", e.op, kindOf(left), kindOf(right))
-	}
-	m, okM := integer(a)
-	n, okN := integer(b)
-	if (e.op == "/" || e.op == "%") && !truth(b) {
-		return nil, errorAt(e.place, "division by zero")
-	}
-	if okM && okN && e.op != "/" {
-		return wholeArithmetic(m, n, e)
-	}
-	return floatArithmetic(a, b, e)
-}
-
-// wholeArithmetic computes in 64 bits, or not at all.
-func wholeArithmetic(m, n int64, e *binary) (any, error) {
-	x, y := big.NewInt(m), big.NewInt(n)
-	switch e.op {
-	case "+":
-		x.Add(x, y)
-	case "-":
-		x.Sub(x, y)
-	case "*":
-		x.Mul(x, y)
-	case "%": // the sign of the divisor, as in Jinja2
-		x.Mod(x, new(big.Int).Abs(y))
-		if n < 0 && x.Sign() != 0 {
-			x.Add(x, y)
-		}
-	}
-	if !x.IsInt64() {
-		return nil, errorAt(e.place, "the result of %s is too large", e.op)
-	}
-	return number(x.String()), nil
-}
-
-func floatArithmetic(a, b number, e *binary) (any, error) {
-	x, errX := strconv.ParseFloat(string(a), 64)
-	y, errY := strconv.ParseFloat(string(b), 64)
-	if errX != nil || errY != nil {
-		return nil, errorAt(e.place, "%s takes no number as large as that", e.op)
-	}
-	switch e.op {
-	case "+":
-		x += y
-	case "-":
-		x -= y
-	case "*":
-		x *= y
-	case "/":
-		x /= y
-	case "%":
-		if x = math.Mod(x, y); x != 0 && (x < 0) != (y < 0) {
-			x += y
-		}
-	}
-	if math.IsInf(x, 0) || math.IsNaN(x) {
-		return nil, errorAt(e.place, "the result of %s is too large", e.op)
-	}
-	return number(formatFloat(x)), nil
-}
-
-// formatFloat is the shortest text of a float, with a fraction or an exponent.
-func formatFloat(x float64) string {
-	format := byte('f')
-	if a := math.Abs(x); a != 0 && (a < 1e-4 || a >= 1e16) {
-		format = 'e'
-	}
-	text := strconv.FormatFloat(x, format, -1, 64)
-	if !strings.ContainsAny(text, ".e") {
-		text += ".0"
-	}
-	return text
-}
-
-// integer is the value of a whole number in 64 bits.
-func integer(v any) (int64, bool) {
-	n, ok := v.(number)
-	if !ok {
-		return 0, false
-	}
-	i, err := strconv.ParseInt(string(n), 10, 64)
-	return i, err == nil
-}
-
-// textOf is the content of a text; numbers and booleans are none.
-func textOf(v any) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case encoded:
-		return v.text, true
-	}
-	return "", false
-}
-
-const maxDigits = 1000 // of a whole number that is compared exactly
-
-func compareNumbers(a, b number) (int, bool) {
-	if len(a) <= maxDigits && len(b) <= maxDigits {
-		x, okX := new(big.Int).SetString(string(a), 10)
-		y, okY := new(big.Int).SetString(string(b), 10)
-		if okX && okY {
-			return x.Cmp(y), true
-		}
-	}
-	x, errX := strconv.ParseFloat(string(a), 64)
-	y, errY := strconv.ParseFloat(string(b), 64)
-	if errX != nil || errY != nil {
-		return 0, false
-	}
-	switch {
-	case x < y:
-		return -1, true
-	case x > y:
-		return 1, true
-	}
-	return 0, true
-}
-
-func compare(left, right any, e *binary) (int, error) {
-	if a, ok := left.(number); ok {
-		if b, ok := right.(number); ok {
-			if order, ok := compareNumbers(a, b); ok {
-				return order, nil
-			}
-			return 0, errorAt(e.place, "%s takes no number as large as that", e.op)
-		}
-	}
-	a, okA := textOf(left)
-	b, okB := textOf(right)
-	if okA && okB {
-		return strings.Compare(a, b), nil
-	}
-	return 0, errorAt(e.place, "%s cannot compare %s and %s", e.op, kindOf(left), kindOf(right))
-}
-
-const maxEqualDepth = 100
-
-// equal compares by content: 1 and 1.0 are equal, 1 and "1" are not.
-func (r *Run) equal(left, right any, p place, depth int) (bool, error) {
-	if depth > maxEqualDepth {
-		return false, errorAt(p, "values are nested more than %d deep", maxEqualDepth)
-	}
-	if a, ok := textOf(left); ok {
-		b, ok := textOf(right)
-		return ok && a == b, r.step(p, 1+len(a)/64)
-	}
-	switch a := left.(type) {
-	case nil:
-		return right == nil, nil
-	case bool:
-		b, ok := right.(bool)
-		return ok && a == b, nil
-	case number:
-		b, ok := right.(number)
-		if !ok {
-			return false, nil
-		}
-		order, comparable := compareNumbers(a, b)
-		return comparable && order == 0 || a == b, nil
-	case *list:
-		b, ok := right.(*list)
-		if !ok {
-			return false, nil
-		}
-		return r.equalLists(a, b, p, depth)
-	case *object:
-		b, ok := right.(*object)
-		if !ok {
-			return false, nil
-		}
-		return r.equalObjects(a, b, p, depth)
-	}
-	return false, errorAt(p, "%s cannot be compared", kindOf(left))
-}
-
-func (r *Run) equalLists(a, b *list, p place, depth int) (bool, error) {
-	if err := r.open(a, p); err != nil {
-		return false, err
-	}
-	if err := r.open(b, p); err != nil || len(a.items) != len(b.items) {
-		return false, err
-	}
-	for i := range a.items {
-		if err := r.step(p, 1); err != nil {
-			return false, err
-		}
-		if same, err := r.equal(a.items[i], b.items[i], p, depth+1); err != nil || !same {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-func (r *Run) equalObjects(a, b *object, p place, depth int) (bool, error) {
-	if err := r.open(a, p); err != nil {
-		return false, err
-	}
-	if err := r.open(b, p); err != nil || len(a.members) != len(b.members) {
-		return false, err
-	}
-	for _, m := range a.members {
-		if err := r.step(p, 1+len(b.members)); err != nil {
-			return false, err
-		}
-		other, ok := b.get(m.key)
-		if !ok {
-			return false, nil
-		}
-		if same, err := r.equal(m.value, other, p, depth+1); err != nil || !same {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// in tells whether a list has an item, an object a key, or a text a part.
-func (r *Run) in(item, of any, p place) (any, error) {
-	switch of := of.(type) {
-	case *list:
-		if err := r.open(of, p); err != nil {
-			return nil, err
-		}
-		for _, v := range of.items {
-			if err := r.step(p, 1); err != nil {
-				return nil, err
-			}
-			if same, err := r.equal(item, v, p, 0); err != nil || same {
-				return same, err
-			}
-		}
-		return false, nil
-	case *object:
-		if err := r.open(of, p); err != nil {
-			return nil, err
-		}
-		key, ok := textOf(item)
-		if ok {
-			_, ok = of.get(key)
-		}
-		return ok, r.step(p, 1+len(of.members))
-	}
-	text, okT := textOf(of)
-	part, okP := textOf(item)
-	if !okT || !okP {
-		return nil, errorAt(p, "in cannot look for %s in %s", kindOf(item), kindOf(of))
-	}
-	return strings.Contains(text, part), r.step(p, 1+len(text)/64)
+	return r.Arithmetic(e.op, left, right, e.Place)
 }

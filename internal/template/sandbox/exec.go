@@ -1,5 +1,14 @@
 package sandbox
 
+import (
+	"callfleet/internal/template/sandbox/value"
+)
+
+type member struct {
+	key   string
+	value any
+}
+
 // scope holds the names that set, with and for give.
 type scope struct {
 	outer *scope
@@ -41,10 +50,10 @@ func (b block) exec(r *Run, s *scope) error {
 }
 
 func (t text) exec(r *Run, _ *scope) error {
-	if err := r.step(place{}, 1+len(t)/256); err != nil {
+	if err := r.Step(value.Place{}, 1+len(t)/256); err != nil {
 		return err
 	}
-	return r.out.static(string(t))
+	return r.out.Static(string(t))
 }
 
 func (n *print) exec(r *Run, s *scope) error {
@@ -52,10 +61,10 @@ func (n *print) exec(r *Run, s *scope) error {
 	if err != nil {
 		return err
 	}
-	if err := r.step(n.place, 1); err != nil {
+	if err := r.Step(n.Place, 1); err != nil {
 		return err
 	}
-	return r.out.value(r, n.what, v)
+	return r.out.Value(r.Budget, v, n.path, n.what.At())
 }
 
 func (n *branch) exec(r *Run, s *scope) error {
@@ -64,7 +73,7 @@ func (n *branch) exec(r *Run, s *scope) error {
 		if err != nil {
 			return err
 		}
-		if truth(v) {
+		if value.Truth(v) {
 			return n.bodies[i].exec(r, s)
 		}
 	}
@@ -80,10 +89,10 @@ func (n *assign) exec(r *Run, s *scope) error {
 		return err
 	}
 	if len(s.names) >= maxNames {
-		return errorAt(n.place, "more than %d names are set", maxNames)
+		return value.ErrorAt(n.Place, "more than %d names are set", maxNames)
 	}
 	s.set(n.name, v)
-	return r.step(n.place, 1+len(s.names)/8)
+	return r.Step(n.Place, 1+len(s.names)/8)
 }
 
 func (n *with) exec(r *Run, s *scope) error {
@@ -104,19 +113,19 @@ type loop struct{ index, length int }
 func (l *loop) get(key string) (any, bool) {
 	switch key {
 	case "index", "Counter":
-		return wholeNumber(l.index + 1), true
+		return value.WholeNumber(l.index + 1), true
 	case "index0", "Counter0":
-		return wholeNumber(l.index), true
+		return value.WholeNumber(l.index), true
 	case "revindex", "Revcounter":
-		return wholeNumber(l.length - l.index), true
+		return value.WholeNumber(l.length - l.index), true
 	case "revindex0", "Revcounter0":
-		return wholeNumber(l.length - l.index - 1), true
+		return value.WholeNumber(l.length - l.index - 1), true
 	case "first", "First":
 		return l.index == 0, true
 	case "last", "Last":
 		return l.index == l.length-1, true
 	case "length":
-		return wholeNumber(l.length), true
+		return value.WholeNumber(l.length), true
 	}
 	return nil, false
 }
@@ -129,7 +138,7 @@ func (n *forLoop) exec(r *Run, s *scope) error {
 	in := &scope{outer: s}
 	info := &loop{}
 	turn := func(key, value any) error {
-		if err := r.step(n.place, 1); err != nil {
+		if err := r.Step(n.Place, 1); err != nil {
 			return err
 		}
 		in.names = append(in.names[:0], member{n.key, key})
@@ -142,23 +151,23 @@ func (n *forLoop) exec(r *Run, s *scope) error {
 		return err
 	}
 	switch over := over.(type) {
-	case *list:
+	case *value.List:
 		if n.value != "" {
-			return errorAt(n.place, "a loop with two names needs an object, %s is a list", pathOf(n.over))
+			return value.ErrorAt(n.Place, "a loop with two names needs an object, %s is a list", pathOf(n.over))
 		}
-		err = r.open(over, n.place)
-		info.length = len(over.items)
-		for i := 0; i < len(over.items) && err == nil; i++ {
-			err = turn(over.items[i], nil)
+		err = r.Open(over, n.Place)
+		info.length = len(over.Items)
+		for i := 0; i < len(over.Items) && err == nil; i++ {
+			err = turn(over.Items[i], nil)
 		}
-	case *object:
-		err = r.open(over, n.place)
-		info.length = len(over.members)
-		for i := 0; i < len(over.members) && err == nil; i++ {
-			err = turn(over.members[i].key, over.members[i].value)
+	case *value.Object:
+		err = r.Open(over, n.Place)
+		info.length = len(over.Members)
+		for i := 0; i < len(over.Members) && err == nil; i++ {
+			err = turn(over.Members[i].Key, over.Members[i].Value)
 		}
 	default:
-		return errorAt(n.place, "a loop needs a list or an object, %s is %s", pathOf(n.over), kindOf(over))
+		return value.ErrorAt(n.Place, "a loop needs a list or an object, %s is %s", pathOf(n.over), value.KindOf(over))
 	}
 	if err == nil && info.length == 0 {
 		return n.none.exec(r, s)

@@ -6,72 +6,71 @@ import (
 	"strings"
 
 	"github.com/flosch/pongo2/v6"
-)
 
-// place is where something stands in the template text, from 1.
-type place struct{ line, column int }
+	"callfleet/internal/template/sandbox/filter"
+	"callfleet/internal/template/sandbox/value"
+)
 
 // expr is one node of an expression. An expression is never written to.
 type expr interface {
 	eval(r *Run, s *scope) (any, error)
-	at() place
+	At() value.Place
 }
 
 type (
 	literal struct {
-		place
+		value.Place
 		value any
 	}
 	name struct {
-		place
+		value.Place
 		name string
 	}
 	access struct { // of.key, of[index]
-		place
+		value.Place
 		of    expr
 		key   string // when index is nil
 		index expr
 	}
 	listOf struct {
-		place
+		value.Place
 		items []expr
 	}
 	filtered struct {
-		place
+		value.Place
 		of     expr
-		filter *filter
+		filter *filter.Filter
 		name   string
+		path   string // of what it is applied to, for messages
 		args   []expr
 	}
 	unary struct {
-		place
+		value.Place
 		op string // not, -
 		of expr
 	}
 	binary struct {
-		place
+		value.Place
 		op          string
 		left, right expr
 	}
 	test struct { // is defined, is none
-		place
+		value.Place
 		of     expr
 		what   string
 		negate bool
 	}
 	choice struct { // then if cond else other
-		place
+		value.Place
 		cond, then, other expr
 	}
 )
-
-func (p place) at() place { return p }
 
 // tokens is the code between two braces.
 type tokens struct {
 	list  []*pongo2.Token
 	i     int
-	end   place // of the closing brace
+	end   value.Place // of the closing brace
 	depth int
 }
 
@@ -98,7 +97,7 @@ func (t *tokens) accept(typ pongo2.TokenType, vals ...string) (*pongo2.Token, bo
 	return t.list[t.i-1], true
 }
 
-func (t *tokens) place() place {
+func (t *tokens) place() value.Place {
 	if t.i < len(t.list) {
 		return placeOf(t.list[t.i])
 	}
@@ -118,13 +117,13 @@ func (t *tokens) word(vals ...string) bool {
 // unexpected complains about the next token.
 func (t *tokens) unexpected(want string) error {
 	if t.i >= len(t.list) {
-		return errorAt(t.end, "expected %s", want)
+		return value.ErrorAt(t.end, "expected %s", want)
 	}
 	val := t.list[t.i].Val
 	if t.list[t.i].Typ == pongo2.TokenHTML && val != "" { // where pongo2's lexer gave up
 		val = string([]rune(val)[0])
 	}
-	return errorAt(t.place(), "expected %s, found %q", want, val)
+	return value.ErrorAt(t.place(), "expected %s, found %q", want, val)
 }
 
 // identifier takes a name that a template may give or use.
@@ -134,7 +133,7 @@ func (t *tokens) identifier() (string, error) {
 		return "", t.unexpected("a name")
 	}
 	if c := tok.Val[0]; '0' <= c && c <= '9' {
-		return "", errorAt(placeOf(tok), "%q is neither a number nor a name", tok.Val)
+		return "", value.ErrorAt(placeOf(tok), "%q is neither a number nor a name", tok.Val)
 	}
 	return tok.Val, nil
 }
@@ -150,7 +149,7 @@ func (t *tokens) whole() (expr, error) {
 
 func (t *tokens) expression() (expr, error) {
 	if t.depth++; t.depth > maxExprDepth {
-		return nil, errorAt(t.place(), "expression is nested more than %d deep", maxExprDepth)
+		return nil, value.ErrorAt(t.place(), "expression is nested more than %d deep", maxExprDepth)
 	}
 	defer func() { t.depth-- }()
 	p := t.place()
@@ -206,7 +205,7 @@ func (t *tokens) not() (expr, error) {
 		return t.comparison()
 	}
 	if t.depth++; t.depth > maxExprDepth {
-		return nil, errorAt(p, "expression is nested more than %d deep", maxExprDepth)
+		return nil, value.ErrorAt(p, "expression is nested more than %d deep", maxExprDepth)
 	}
 	defer func() { t.depth-- }()
 	of, err := t.not()
@@ -232,7 +231,7 @@ func (t *tokens) comparison() (expr, error) {
 	}
 	if q := t.place(); t.i < len(t.list) {
 		if again, err := t.comparator(); err != nil || again != "" {
-			return nil, errorAt(q, "comparisons cannot be chained: join them by and")
+			return nil, value.ErrorAt(q, "comparisons cannot be chained: join them by and")
 		}
 	}
 	if op == "not in" {
@@ -261,7 +260,7 @@ func (t *tokens) comparator() (string, error) {
 	return "", nil
 }
 
-func (t *tokens) test(of expr, p place) (expr, error) {
+func (t *tokens) test(of expr, p value.Place) (expr, error) {
 	_, negate := t.accept(pongo2.TokenKeyword, "not")
 	tok, ok := t.accept(pongo2.TokenIdentifier, "defined", "undefined", "none", "None")
 	if !ok {
@@ -326,11 +325,11 @@ func (t *tokens) filter(of expr) (expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := filterNamed(id)
+	f := filter.Lookup(id)
 	if f == nil {
-		return nil, errorAt(p, "there is no filter %q", id)
+		return nil, value.ErrorAt(p, "there is no filter %q", id)
 	}
-	e := &filtered{place: p, of: of, filter: f, name: id}
+	e := &filtered{Place: p, of: of, path: pathOf(of), filter: f, name: id}
 	switch {
 	case t.symbol(":"):
 		arg, err := t.primary()
@@ -346,8 +345,8 @@ func (t *tokens) filter(of expr) (expr, error) {
 			return nil, err
 		}
 	}
-	if n := len(e.args); n < f.minArgs || n > f.maxArgs {
-		return nil, errorAt(p, "filter %q takes %s", id, f.arity())
+	if n := len(e.args); n < f.MinArgs || n > f.MaxArgs {
+		return nil, value.ErrorAt(p, "filter %q takes %s", id, f.Arity())
 	}
 	return e, nil
 }
@@ -374,7 +373,7 @@ func (t *tokens) postfix(e expr) (expr, error) {
 		switch {
 		case t.symbol("."):
 			if tok, ok := t.accept(pongo2.TokenNumber); ok {
-				e = &access{place: p, of: e, index: &literal{placeOf(tok), number(tok.Val)}}
+				e = &access{Place: p, of: e, index: &literal{placeOf(tok), value.Number(tok.Val)}}
 				break
 			}
 			// Any word may be a member's name, a keyword as well.
@@ -385,7 +384,7 @@ func (t *tokens) postfix(e expr) (expr, error) {
 			if !ok {
 				return nil, t.unexpected("a member's name")
 			}
-			e = &access{place: placeOf(tok), of: e, key: tok.Val}
+			e = &access{Place: placeOf(tok), of: e, key: tok.Val}
 		case t.symbol("["):
 			index, err := t.expression()
 			if err != nil {
@@ -394,9 +393,9 @@ func (t *tokens) postfix(e expr) (expr, error) {
 			if !t.symbol("]") {
 				return nil, t.unexpected("]")
 			}
-			e = &access{place: p, of: e, index: index}
+			e = &access{Place: p, of: e, index: index}
 		case t.peek(pongo2.TokenSymbol, "("):
-			return nil, errorAt(p, "%s is called, but templates have no functions: use a filter, or {%% for key, value in object %%}", pathOf(e))
+			return nil, value.ErrorAt(p, "%s is called, but templates have no functions: use a filter, or {%% for key, value in object %%}", pathOf(e))
 		default:
 			return e, nil
 		}
@@ -418,9 +417,9 @@ func (t *tokens) primary() (expr, error) {
 			text += "." + fraction.Val
 		}
 		if len(text) > 1 && text[0] == '0' && text[1] != '.' {
-			return nil, errorAt(p, "a number may not begin with 0")
+			return nil, value.ErrorAt(p, "a number may not begin with 0")
 		}
-		return &literal{p, number(text)}, nil
+		return &literal{p, value.Number(text)}, nil
 	}
 	if tok, ok := t.accept(pongo2.TokenKeyword, "true", "false"); ok {
 		return &literal{p, tok.Val == "true"}, nil

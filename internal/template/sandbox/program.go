@@ -2,13 +2,15 @@ package sandbox
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
 	"github.com/flosch/pongo2/v6"
+
+	"callfleet/internal/template/sandbox/output"
+	"callfleet/internal/template/sandbox/value"
 )
 
 // Program is a compiled template text. It is safe for concurrent use.
@@ -17,34 +19,8 @@ type Program struct {
 	plain string // the output of a program without code
 	body  block  // nil in a program without code
 	size  int    // of the source
-	// asJSON says that the text is one value with |tojson and nothing else.
+	// value.AsJSON says that the text is one value with |tojson and nothing else.
 	asJSON bool
-}
-
-// Error is what is wrong with a text, or went wrong in it, and where. It shows
-// no value of a param.
-type Error struct {
-	Line, Column int // from 1, Column in bytes; 0 is the text as a whole
-	Message      string
-}
-
-// Error is "line 1 column 2: message".
-func (e *Error) Error() string {
-	if e.Line == 0 {
-		return e.Message
-	}
-	return fmt.Sprintf("line %d column %d: %s", e.Line, e.Column, e.Message)
-}
-
-func errorAt(p place, format string, args ...any) error {
-	return &Error{Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)}
-}
-
-func (u undefined) error(p place) error {
-	if u.reason != "" {
-		return errorAt(p, "%s is not in params (%s)", u.path, u.reason)
-	}
-	return errorAt(p, "%s is not in params", u.path)
 }
 
 // The tag that takes in a whole document. It stands before the text on its
@@ -97,7 +73,7 @@ func (c *compiler) compile(source string, at Position) (p *Program, err error) {
 	defer c.mu.Unlock()
 	defer func() {
 		if r := recover(); r != nil { // pongo2's lexer met what it did not expect
-			p, err = nil, errorAt(place{}, "cannot be read as a template")
+			p, err = nil, value.ErrorAt(value.Place{}, "cannot be read as a template")
 		}
 	}()
 	if _, err := c.set.FromString(documentPrefix + source); err != nil {
@@ -123,26 +99,26 @@ func (c *compiler) parseDocument(doc *pongo2.Parser, _ *pongo2.Token, _ *pongo2.
 // and other bytes that no template needs.
 func readable(source string) error {
 	if !utf8.ValidString(source) {
-		return errorAt(place{}, "is not UTF-8")
+		return value.ErrorAt(value.Place{}, "is not UTF-8")
 	}
-	p := place{1, 1}
+	p := value.Place{Line: 1, Column: 1}
 	for i := range len(source) {
 		switch c := source[i]; {
 		case c == '\n':
-			p = place{p.line + 1, 0}
+			p = value.Place{Line: p.Line + 1}
 		case c < ' ' && c != '\t' && c != '\r' || c == 0x7f:
-			return errorAt(p, "holds a control character")
+			return value.ErrorAt(p, "holds a control character")
 		}
-		p.column++
+		p.Column++
 	}
 	return nil
 }
 
 // placeOf is where a token stands in the source.
-func placeOf(t *pongo2.Token) place {
-	p := place{t.Line, t.Col}
-	if p.line == 1 {
-		p.column -= len(documentPrefix)
+func placeOf(t *pongo2.Token) value.Place {
+	p := value.Place{Line: t.Line, Column: t.Col}
+	if p.Line == 1 {
+		p.Column -= len(documentPrefix)
 	}
 	return p
 }
@@ -154,13 +130,13 @@ func located(err error) error {
 	}
 	foreign, ok := errors.AsType[*pongo2.Error](err)
 	if !ok {
-		return errorAt(place{}, "%v", err)
+		return value.ErrorAt(value.Place{}, "%v", err)
 	}
 	if own, ok := errors.AsType[*Error](foreign.OrigError); ok {
 		return own
 	}
 	at := placeOf(&pongo2.Token{Line: foreign.Line, Col: foreign.Column})
-	return errorAt(at, "%s", strings.ToLower(strings.TrimSuffix(foreign.OrigError.Error(), ".")))
+	return value.ErrorAt(at, "%s", strings.ToLower(strings.TrimSuffix(foreign.OrigError.Error(), ".")))
 }
 
 // Static returns the output of a program without code.
@@ -195,18 +171,18 @@ func (d document) isJSONValue() bool {
 // Append runs p and appends what it prints to buf. The error is an *Error, or
 // the context's cause.
 func (r *Run) Append(buf []byte, p *Program) (_ []byte, err error) {
-	r.out = output{buf: buf, start: len(buf), max: r.limits.MaxOutput, at: p.at}
+	r.out = output.New(buf, r.MaxOutput(), p.at)
 	if p.body == nil {
-		err := r.out.static(p.plain)
-		return r.out.buf, err
+		err := r.out.Static(p.plain)
+		return r.out.Buf, err
 	}
 	defer func() {
 		if v := recover(); v != nil { // contained: one template cannot end a worker
-			err = errorAt(place{}, "stopped by an internal fault")
+			err = value.ErrorAt(value.Place{}, "stopped by an internal fault")
 		}
 	}()
 	if err := p.body.exec(r, &scope{}); err != nil {
 		return nil, err
 	}
-	return r.out.buf, nil
+	return r.out.Buf, nil
 }

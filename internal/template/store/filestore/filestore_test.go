@@ -106,6 +106,7 @@ func TestFilesOfPeople(t *testing.T) {
 			t.Errorf("%s: got %v", content, err)
 		}
 	}
+	write("b.GET.json", "broken")
 	put(t, s, "b", `{"PK":{"S":"b"},"SK":{"S":"GET"}}`) // over the broken file
 }
 

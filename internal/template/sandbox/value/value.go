@@ -1,4 +1,4 @@
-package sandbox
+package value
 
 import (
 	"bytes"
@@ -10,60 +10,63 @@ import (
 	"unicode/utf8"
 )
 
-// Values are: nil, bool, string, number, *list, *object, encoded, *loop and
-// undefined. A tree of values belongs to one Run.
+// A value is nil, a bool, a string, or one of the types below. A tree of values
+// belongs to one goroutine.
 
-// number is a number as it was written.
-type number string
+// Number is a number as it was written.
+type Number string
 
-// list and object know the JSON they came from, and take it apart when
-// somebody looks inside.
-type list struct {
+// List is an array. List and Object know the JSON they came from, and take it
+// apart when somebody looks inside.
+type List struct {
 	raw   string // "" for a list that the template made
-	items []any
+	Items []any  // after Budget.Open
 	split bool
 }
 
-type object struct {
+// Object is an object, its members in their order.
+type Object struct {
 	raw     string
-	members []member
+	Members []Member // after Budget.Open
 	split   bool
 }
 
-type member struct {
-	key   string
-	value any
+// Member is one name and its value.
+type Member struct {
+	Key   string
+	Value any
 }
 
-// undefined is a name that is not there; it may be asked about, not used.
-type undefined struct{ path, reason string }
+// Undefined is a name that is not there; it may be asked about, not used.
+type Undefined struct{ Path, Reason string }
 
-// encoded is text that a filter has made fit for a place.
-type encoded struct {
-	text string
-	as   encoding
+// Encoded is text that a filter has made fit for a place.
+type Encoded struct {
+	Text string
+	As   Encoding
 }
 
-type encoding int
+// Encoding is the place an Encoded is fit for.
+type Encoding int
 
+// The encodings.
 const (
-	asIs encoding = iota // |safe: fit for everywhere
-	asJSON
-	asURL
+	AsIs Encoding = iota // |safe: fit for everywhere
+	AsJSON
+	AsURL
 )
 
 // Params are the names a template may use.
-type Params struct{ root *object }
+type Params struct{ Root *Object }
 
-// errParams is what can be wrong with params.
 var errNotObject = errors.New("must be a JSON object")
 
 // ParseParams reads a JSON object; nothing and null are the empty one. The
-// params may be used by one Run at a time.
+// params may be used by one goroutine at a time.
 func ParseParams(data json.RawMessage) (Params, error) {
 	data = bytes.TrimSpace(data)
 	if len(data) == 0 || string(data) == "null" {
-		return Params{root: &object{raw: "{}", split: true}}, nil
+		return Params{Root: &Object{raw: "{}", split: true}}, nil
 	}
 	if data[0] != '{' {
 		return Params{}, errNotObject
@@ -71,14 +74,14 @@ func ParseParams(data json.RawMessage) (Params, error) {
 	if !json.Valid(data) {
 		return Params{}, errors.New("is not JSON")
 	}
-	o := &object{raw: string(data), members: make([]member, 0, 8)}
-	return Params{root: o}, o.open()
+	o := &Object{raw: string(data), Members: make([]Member, 0, 8)}
+	return Params{Root: o}, o.open()
 }
 
 // The readers below walk text that json.Valid has accepted, whose depth it has
 // bounded.
 
-func (o *object) open() error {
+func (o *Object) open() error {
 	if o.split {
 		return nil
 	}
@@ -95,7 +98,7 @@ func (o *object) open() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
-		o.members = append(o.members, member{key, v})
+		o.Members = append(o.Members, Member{key, v})
 		if s.next() == ',' {
 			s.i++
 		}
@@ -103,18 +106,18 @@ func (o *object) open() error {
 	return nil
 }
 
-// get finds a member; the last of equal names counts, as in encoding/json.
-func (o *object) get(key string) (any, bool) {
-	for i := len(o.members) - 1; i >= 0; i-- {
-		if o.members[i].key == key {
-			return o.members[i].value, true
+// Get finds a member; the last of equal names counts, as in encoding/json.
+func (o *Object) Get(key string) (any, bool) {
+	for i := len(o.Members) - 1; i >= 0; i-- {
+		if o.Members[i].Key == key {
+			return o.Members[i].Value, true
 		}
 	}
 	return nil, false
 }
 
-func (l *list) open() error {
-	if l.split || l.raw == "" {
+func (l *List) open() error {
+	if l.split || l.raw == "" { // taken apart, or made by the template
 		return nil
 	}
 	l.split = true
@@ -124,7 +127,7 @@ func (l *list) open() error {
 		if err != nil {
 			return err
 		}
-		l.items = append(l.items, v)
+		l.Items = append(l.Items, v)
 		if s.next() == ',' {
 			s.i++
 		}
@@ -158,9 +161,9 @@ func (s *scanner) value() (any, error) {
 	case '{', '[':
 		s.skipNested()
 		if c == '{' {
-			return &object{raw: s.text[start:s.i]}, nil
+			return &Object{raw: s.text[start:s.i]}, nil
 		}
-		return &list{raw: s.text[start:s.i]}, nil
+		return &List{raw: s.text[start:s.i]}, nil
 	case 't':
 		s.i += len("true")
 		return true, nil
@@ -174,7 +177,7 @@ func (s *scanner) value() (any, error) {
 	for s.i < len(s.text) && strings.IndexByte(",]} \n\t\r", s.text[s.i]) < 0 {
 		s.i++
 	}
-	return number(s.text[start:s.i]), nil
+	return Number(s.text[start:s.i]), nil
 }
 
 func (s *scanner) string() (string, error) {
@@ -227,32 +230,32 @@ func (s *scanner) skipNested() {
 	}
 }
 
-// kindOf names what a value is, for messages.
-func kindOf(v any) string {
+// KindOf names what a value is, for messages.
+func KindOf(v any) string {
 	switch v.(type) {
 	case nil:
 		return "null"
 	case bool:
 		return "a boolean"
-	case string, encoded:
+	case string, Encoded:
 		return "a text"
-	case number:
+	case Number:
 		return "a number"
-	case *list:
+	case *List:
 		return "a list"
 	}
 	return "an object"
 }
 
-// printed is the text of a scalar; ok is false for what does not print.
-func printed(v any) (text string, ok bool) {
+// Printed is the text of a scalar; ok is false for what does not print.
+func Printed(v any) (text string, ok bool) {
 	switch v := v.(type) {
 	case string:
 		return v, true
-	case number:
+	case Number:
 		return string(v), true
-	case encoded:
-		return v.text, true
+	case Encoded:
+		return v.Text, true
 	case bool:
 		if v {
 			return "True", true
@@ -262,8 +265,8 @@ func printed(v any) (text string, ok bool) {
 	return "", false
 }
 
-// truth is Jinja2's idea of it: zero, empty and null are false.
-func truth(v any) bool {
+// Truth is Jinja2's idea of it: zero, empty and null are false.
+func Truth(v any) bool {
 	switch v := v.(type) {
 	case nil:
 		return false
@@ -271,15 +274,15 @@ func truth(v any) bool {
 		return v
 	case string:
 		return v != ""
-	case encoded:
-		return v.text != ""
-	case number:
+	case Encoded:
+		return v.Text != ""
+	case Number:
 		f, err := strconv.ParseFloat(string(v), 64)
 		return err != nil || f != 0
-	case *list:
-		return len(v.items) > 0 || v.raw != "" && !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
-	case *object:
-		return len(v.members) > 0 || !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
+	case *List:
+		return len(v.Items) > 0 || v.raw != "" && !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
+	case *Object:
+		return len(v.Members) > 0 || !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
 	}
 	return true
 }
