@@ -73,35 +73,37 @@ func BenchmarkReceiveAck(b *testing.B) {
 		}
 		wg.Wait()
 	})
-	b.Run("raw", func(b *testing.B) {
-		js := rawQueue(b)
-		rawPublishAll(b, js, b.N, body)
-		c, err := js.CreateConsumer(b.Context(), "raw", jetstream.ConsumerConfig{
-			Durable: "raw", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 100_000,
-		})
+	b.Run("raw", func(b *testing.B) { rawReceiveAck(b, body) })
+}
+
+func rawReceiveAck(b *testing.B, body []byte) {
+	js := rawQueue(b)
+	rawPublishAll(b, js, b.N, body)
+	c, err := js.CreateConsumer(b.Context(), "raw", jetstream.ConsumerConfig{
+		Durable: "raw", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 100_000,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for n := 0; n < b.N; {
+		batch, err := c.FetchNoWait(64)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportAllocs()
-		b.ResetTimer()
-		var wg sync.WaitGroup
-		for n := 0; n < b.N; {
-			batch, err := c.FetchNoWait(64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			wg.Wait()
-			for m := range batch.Messages() {
-				n++
-				wg.Go(func() {
-					if err := m.DoubleAck(b.Context()); err != nil {
-						b.Error(err)
-					}
-				})
-			}
-		}
 		wg.Wait()
-	})
+		for m := range batch.Messages() {
+			n++
+			wg.Go(func() {
+				if err := m.DoubleAck(b.Context()); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
 }
 
 func publishAll(b *testing.B, p queue.Publisher, n int, body []byte) {
