@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -66,6 +67,9 @@ func (e *Engine) answerToken(ctx context.Context, token string, input func(task 
 			wait = nil
 			return input(task), nil
 		})
+		if errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("execution %s is not in the log: %w", k, machine.ErrInvalidToken)
+		}
 		if wait == nil || err != nil {
 			return err
 		}
