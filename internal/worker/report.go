@@ -77,9 +77,7 @@ func (w *Worker) try(ctx context.Context, j *job, what string, send func(context
 		giveUp = grace
 	}
 	for wait := newPauses(); ; {
-		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
-		err := send(once)
-		cancel()
+		err := w.once(ctx, send)
 		switch {
 		case err == nil:
 			return settlement{kind: recorded}
@@ -97,6 +95,15 @@ func (w *Worker) try(ctx context.Context, j *job, what string, send func(context
 			return w.interrupted(ctx)
 		}
 	}
+}
+
+// once sends when its turn comes.
+func (w *Worker) once(ctx context.Context, send func(context.Context) error) error {
+	w.reports <- struct{}{}
+	defer func() { <-w.reports }()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
+	defer cancel()
+	return send(ctx)
 }
 
 // publish sends the outcome of a task without a token to the results queue,

@@ -97,6 +97,11 @@ func (o Options) withDefaults() Options {
 // scope names the instrumentation.
 const scope = "callfleet/internal/worker"
 
+// maxReports bounds the reports under way: when a slow API answers thousands
+// of calls at once, they must not all open a connection and grow a stack to
+// report.
+const maxReports = 128
+
 // maxReceive bounds one receipt, so that a large fleet member leaves something
 // to the others when a backlog is short.
 const maxReceive = 512
@@ -114,6 +119,7 @@ type Worker struct {
 
 	slots   *slots
 	jobs    *registry
+	reports chan struct{}  // holds one token per report under way
 	running sync.WaitGroup // the goroutines of deliveries
 }
 
@@ -133,7 +139,7 @@ func New(d Deps, o Options) (*Worker, error) {
 		deps: d, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
 		slots:  newSlots(o.Slots),
-		jobs:   &registry{},
+		jobs:   &registry{}, reports: make(chan struct{}, maxReports),
 	}
 	var err error
 	if w.stats, err = newStats(o.MeterProvider, w.slots); err != nil {
