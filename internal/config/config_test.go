@@ -177,28 +177,11 @@ func TestProducerRunDefaultsEmbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !c.Queue.IsZero() || !c.StepFunctions.IsZero() || c.Run.Data != ".callfleet" || c.Run.Durability != "process" {
+	if !c.Queue.IsZero() || !c.StepFunctions.IsZero() || c.Data != ".callfleet" || c.Durability != "process" {
 		t.Errorf("producer = %+v", c)
 	}
 	if c.Run.Results != "results.jsonl" || c.Run.Window != 10000 || c.Run.Format != "auto" || c.Run.Rate.PerSecond != 0 {
 		t.Errorf("run = %+v", c.Run)
-	}
-}
-
-func TestParams(t *testing.T) {
-	t.Parallel()
-	in := input("")
-	in.Args = []string{"call", "a", "GET", "-p", "id=42", "-p", "n:=42", "-p", `tags:=["a","b"]`, "-p", "text=a,b=c \"d\"", "-p", "id=43"}
-	c, err := ParseProducer(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `{"id":"43","n":42,"tags":["a","b"],"text":"a,b=c \"d\""}`
-	if got := string(ParamsJSON(c.Call.Params)); got != want {
-		t.Errorf("params = %s, want %s", got, want)
-	}
-	if got := string(ParamsJSON(nil)); got != "{}" {
-		t.Errorf("no params = %s, want {}", got)
 	}
 }
 

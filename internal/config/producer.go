@@ -20,8 +20,9 @@ type Producer struct {
 	Lint      Lint      `cmd:"" help:"Check state machines (*.asl.json) and templates."`
 	Version   struct{}  `cmd:"" help:"Print the version."`
 
-	Backends `embed:""`
-	Log      `embed:""`
+	Embeddable `embed:""`
+	Backends   `embed:""`
+	Log        `embed:""`
 }
 
 // Run are the settings of "producer run".
@@ -37,9 +38,8 @@ type Run struct {
 	Window    int    `help:"Most calls without an outcome at one time." env:"CALLFLEET_WINDOW" default:"10000"`
 	Rate      Rate   `embed:""`
 
-	Embedded   bool `help:"Run broker, Step Functions and worker in this process even if others are running." group:"Embedded:"`
-	Slots      int  `help:"Calls at one time of the embedded worker." env:"CALLFLEET_SLOTS" default:"256" group:"Embedded:"`
-	Embeddable `embed:""`
+	Embedded bool `help:"Run broker, Step Functions and worker in this process even if others are running." group:"Embedded:"`
+	Slots    int  `help:"Calls at one time of the embedded worker." env:"CALLFLEET_SLOTS" default:"256" group:"Embedded:"`
 }
 
 // Rate bounds what is published.
@@ -66,7 +66,7 @@ Exit code: 0 all calls succeeded, 1 some failed, 2 bad input, 130 interrupted.`
 type Call struct {
 	Name    string        `arg:"" help:"Name of the template."`
 	Method  string        `arg:"" help:"HTTP method of the template."`
-	Params  []Param       `name:"param" short:"p" help:"Parameter: name=text, or name:=JSON for numbers and objects. Repeatable." placeholder:"NAME=TEXT" sep:"none"`
+	Params  []string      `name:"param" short:"p" help:"Parameter: name=text, name:=JSON for numbers and objects, or name=@file. Repeatable." placeholder:"NAME=TEXT" sep:"none"`
 	Wait    bool          `help:"Wait for the outcome and print it."`
 	Timeout time.Duration `help:"Longest wait for the outcome." default:"5m"`
 }
@@ -102,7 +102,7 @@ type TemplateKey struct {
 // TemplateRender are the settings of "producer template render".
 type TemplateRender struct {
 	TemplateKey `embed:""`
-	Params      []Param `name:"param" short:"p" help:"Parameter: name=text, or name:=JSON for numbers and objects. Repeatable." placeholder:"NAME=TEXT" sep:"none"`
+	Params      []string `name:"param" short:"p" help:"Parameter: name=text, name:=JSON for numbers and objects, or name=@file. Repeatable." placeholder:"NAME=TEXT" sep:"none"`
 }
 
 // Help is the examples of "producer template render --help".
@@ -170,6 +170,7 @@ var (
 
 func (c *Producer) check(command string, p *problems, s Schemes) {
 	c.Log.check(p)
+	c.Embeddable.check(p)
 	c.Backends.check(p, s)
 	switch command {
 	case "run":
@@ -197,7 +198,6 @@ func (c *Producer) check(command string, p *problems, s Schemes) {
 }
 
 func (r Run) check(p *problems) {
-	r.Embeddable.check(p)
 	p.oneOf("format", r.Format, "auto", "jsonl", "csv")
 	p.atLeast("window", r.Window, 1)
 	p.atLeast("slots", r.Slots, 1)

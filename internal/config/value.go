@@ -1,8 +1,6 @@
 package config
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -27,7 +25,6 @@ func mappers(found *problems) []kong.Option {
 		of(slog.Level(0), parseLevel),
 		of(Target{}, parseTarget),
 		of(Address(""), parseAddress),
-		of(Param{}, parseParam),
 	}
 }
 
@@ -97,50 +94,4 @@ func parseAddress(text string) (any, error) {
 		return nil, fmt.Errorf("want a port between 0 (a free one) and 65535, not %q", port)
 	}
 	return Address(text), nil
-}
-
-// Param is one parameter of a call, given as name=text or name:=JSON.
-type Param struct {
-	Name  string
-	Value json.RawMessage
-}
-
-func parseParam(text string) (any, error) {
-	name, value, ok := strings.Cut(text, "=")
-	if !ok || strings.TrimSuffix(name, ":") == "" {
-		return nil, fmt.Errorf("want name=text or name:=JSON, not %q", text)
-	}
-	if raw, isJSON := strings.CutSuffix(name, ":"); isJSON {
-		if !json.Valid([]byte(value)) {
-			return nil, fmt.Errorf("%s:= takes JSON, which %q is not (text goes after = alone)", raw, value)
-		}
-		return Param{raw, json.RawMessage(value)}, nil
-	}
-	quoted, err := json.Marshal(value)
-	if err != nil {
-		return nil, errors.New("text cannot be written as JSON")
-	}
-	return Param{name, quoted}, nil
-}
-
-// ParamsJSON is the parameters as a JSON object, in their order; of two with
-// one name the later one counts.
-func ParamsJSON(params []Param) json.RawMessage {
-	var names []string
-	values := make(map[string]json.RawMessage, len(params))
-	for _, p := range params {
-		if _, seen := values[p.Name]; !seen {
-			names = append(names, p.Name)
-		}
-		values[p.Name] = p.Value
-	}
-	b := []byte{'{'}
-	for i, name := range names {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		quoted, _ := json.Marshal(name) // a string is always JSON
-		b = append(append(append(b, quoted...), ':'), values[name]...)
-	}
-	return append(b, '}')
 }
