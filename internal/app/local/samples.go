@@ -14,8 +14,8 @@ import (
 	"callfleet/internal/template/store"
 )
 
-// sampleAddress is where the sample templates say that the sample API is.
-const sampleAddress = "127.0.0.1:8089"
+// SampleAddress is where the sample templates say that the sample API is.
+const SampleAddress = "127.0.0.1:8089"
 
 var anyPort = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
@@ -81,7 +81,7 @@ func sampleItems(addr string) ([]store.Item, error) {
 		if err != nil {
 			return nil, err
 		}
-		attributes, err := template.FromPlain(bytes.ReplaceAll(text, []byte(sampleAddress), []byte(addr)))
+		attributes, err := template.FromPlain(bytes.ReplaceAll(text, []byte(SampleAddress), []byte(addr)))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+
+	"callfleet/internal/call"
+	"callfleet/internal/httpcall"
+)
+
+// writeRequest prints the request as it would go over the wire, with lines
+// ended for a terminal and a word in place of the request id.
+func writeRequest(w io.Writer, r call.Rendered) error {
+	client, err := httpcall.New(httpcall.Options{})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	request, err := client.Preview(r, "(the request id)")
+	if err != nil {
+		return err
+	}
+	var wire bytes.Buffer
+	if err := request.Write(&wire); err != nil {
+		return fmt.Errorf("write request: %w", err)
+	}
+	head, body, _ := bytes.Cut(wire.Bytes(), []byte("\r\n\r\n"))
+	out := bufio.NewWriter(w)
+	out.Write(bytes.ReplaceAll(head, []byte("\r\n"), []byte("\n")))
+	out.WriteString("\n\n")
+	if len(body) > 0 {
+		out.Write(body)
+		out.WriteString("\n")
+	}
+	return out.Flush()
+}

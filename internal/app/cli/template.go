@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+
+	"callfleet/internal/app/backend"
+	"callfleet/internal/config"
+	"callfleet/internal/producer"
+	"callfleet/internal/template"
+	"callfleet/internal/template/store"
+)
+
+// templatePut is "producer template put": all files are checked before one is
+// stored.
+func (c *cli) templatePut(ctx context.Context) (int, error) {
+	items, err := readTemplates(c.cfg.Template.Put.Path)
+	if err != nil {
+		return config.ExitUsage, err
+	}
+	return 0, c.with(ctx, embedding{}, func(ctx context.Context, b *backend.Backend) error {
+		for _, item := range items {
+			if _, err := b.Templates.Put(ctx, item, store.Always()); err != nil {
+				return fmt.Errorf("put %s: %w", item.Key, err)
+			}
+			fmt.Fprintf(c.std.Out, "put %s\n", item.Key)
+		}
+		return nil
+	})
+}
+
+// readTemplates reads one file, or the *.json files of a directory, and
+// reports every mistake in them.
+func readTemplates(path string) ([]store.Item, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{path}
+	if info.IsDir() {
+		if files, err = filepath.Glob(filepath.Join(path, "*.json")); err != nil {
+			return nil, err
+		}
+		if len(files) == 0 {
+			return nil, fmt.Errorf("%s holds no *.json file", path)
+		}
+	}
+	var (
+		items []store.Item
+		wrong []error
+	)
+	for _, file := range files {
+		item, err := readTemplate(file)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %w", file, err))
+		}
+		items = append(items, item)
+	}
+	return items, errors.Join(wrong...)
+}
+
+func readTemplate(file string) (store.Item, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return store.Item{}, err
+	}
+	attributes, err := template.FromPlain(text)
+	if err != nil {
+		return store.Item{}, err
+	}
+	t, err := template.Parse(attributes)
+	if err != nil {
+		return store.Item{}, err
+	}
+	return store.Item{Key: store.Key{Name: t.Name, Method: t.Method}, Attributes: attributes}, nil
+}
+
+// templateList is "producer template ls".
+func (c *cli) templateList(ctx context.Context) (int, error) {
+	return 0, c.with(ctx, embedding{}, func(ctx context.Context, b *backend.Backend) error {
+		out := tabwriter.NewWriter(c.std.Out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(out, "NAME\tMETHOD\tURL")
+		after, page := store.Key{}, 100
+		for {
+			items, err := b.Templates.List(ctx, after, page)
+			if err != nil {
+				return fmt.Errorf("list templates: %w", err)
+			}
+			for _, item := range items {
+				fmt.Fprintf(out, "%s\t%s\t%s\n", item.Name, item.Method, urlOf(item))
+			}
+			if len(items) < page {
+				return out.Flush()
+			}
+			after = items[len(items)-1].Key
+		}
+	})
+}
+
+func urlOf(item store.Item) string {
+	var attributes struct{ URL struct{ S string } }
+	if err := json.Unmarshal(item.Attributes, &attributes); err != nil {
+		return "(not valid)"
+	}
+	return attributes.URL.S
+}
+
+// templateGet is "producer template get".
+func (c *cli) templateGet(ctx context.Context) (int, error) {
+	return 0, c.withTemplate(ctx, c.cfg.Template.Get, func(_ context.Context, item store.Item) error {
+		plain, err := template.ToPlain(item.Attributes)
+		if err == nil {
+			_, err = c.std.Out.Write(plain)
+		}
+		return err
+	})
+}
+
+// withTemplate runs do with the stored template.
+func (c *cli) withTemplate(ctx context.Context, k config.TemplateKey, do func(context.Context, store.Item) error) error {
+	return c.with(ctx, embedding{}, func(ctx context.Context, b *backend.Backend) error {
+		item, err := b.Templates.Get(ctx, store.Key{Name: k.Name, Method: k.Method})
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no template %s %s; \"producer template ls\" lists what there is", k.Name, k.Method)
+		}
+		if err != nil {
+			return fmt.Errorf("get template %s %s: %w", k.Name, k.Method, err)
+		}
+		return do(ctx, item)
+	})
+}
+
+// templateRemove is "producer template rm".
+func (c *cli) templateRemove(ctx context.Context) (int, error) {
+	k := c.cfg.Template.Rm
+	return 0, c.with(ctx, embedding{}, func(ctx context.Context, b *backend.Backend) error {
+		key := store.Key{Name: k.Name, Method: k.Method}
+		item, err := b.Templates.Get(ctx, key)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no template %s", key)
+		}
+		if err == nil {
+			err = b.Templates.Delete(ctx, key, store.IfRevision(item.Revision))
+		}
+		if err != nil {
+			return fmt.Errorf("remove template %s: %w", key, err)
+		}
+		fmt.Fprintf(c.std.Out, "removed %s\n", key)
+		return nil
+	})
+}
+
+// templateRender is "producer template render".
+func (c *cli) templateRender(ctx context.Context) (int, error) {
+	params, err := producer.ParseParams(c.cfg.Template.Render.Params)
+	if err != nil {
+		return config.ExitUsage, err
+	}
+	return 0, c.withTemplate(ctx, c.cfg.Template.Render.TemplateKey, func(ctx context.Context, item store.Item) error {
+		request, err := template.NewRenderer(template.Options{}).Render(ctx, item.Attributes, params)
+		if err != nil {
+			return err
+		}
+		return writeRequest(c.std.Out, request)
+	})
+}
+
+// lint is "producer lint".
+func (c *cli) lint(context.Context) (int, error) {
+	bad := 0
+	for _, file := range c.cfg.Lint.Files {
+		findings, err := lintFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			findings = append(findings, "there is no such file")
+		} else if err != nil {
+			findings = append(findings, err.Error())
+		}
+		bad += len(findings)
+		for _, f := range slices.Compact(findings) {
+			fmt.Fprintf(c.std.Out, "%s: %s\n", file, f)
+		}
+		if len(findings) == 0 {
+			fmt.Fprintf(c.std.Out, "%s: ok\n", file)
+		}
+	}
+	if bad > 0 {
+		return 1, nil
+	}
+	return 0, nil
+}
