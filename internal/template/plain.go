@@ -118,6 +118,11 @@ func ToPlain(item json.RawMessage) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write template: %w", err)
 	}
+	for _, key := range []string{"PK", "SK"} {
+		if a.get(key) == nil {
+			return nil, fmt.Errorf("write template: %s: is missing", key)
+		}
+	}
 	b := []byte{'{'}
 	for _, m := range a.members {
 		name := m.name

@@ -155,9 +155,11 @@ func TestPlainMistakes(t *testing.T) {
 			t.Errorf("%s: got %v", in, err)
 		}
 	}
+	const key = `{"PK":{"S":"a"},"SK":{"S":"GET"},`
 	for in, want := range map[string]string{
-		`{`: "write template: is not JSON", `{"a":{"SS":["x"]}}`: "write template: a: type SS has no plain form", `{"name":{"S":"x"}}`: "attribute name has no plain form",
-		`{"l":{"L":[{"B":"YQ=="}]}}`: "write template: l: 0: type B has no plain form",
+		`{`: "write template: is not JSON", `{"PK":{"S":"a"}}`: "write template: SK: is missing",
+		key + `"a":{"SS":["x"]}}`: "write template: a: type SS has no plain form", key + `"name":{"S":"x"}}`: "attribute name has no plain form",
+		key + `"l":{"L":[{"B":"YQ=="}]}}`: "write template: l: 0: type B has no plain form",
 	} {
 		if _, err := template.ToPlain(json.RawMessage(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", in, err)
