@@ -2,12 +2,7 @@ package producer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +10,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/producer/journal"
+	"callfleet/internal/producer/retry"
 	"callfleet/internal/queue"
 )
 
@@ -29,7 +25,7 @@ const (
 func (s *session) listen(ctx context.Context) error {
 	for {
 		var events []*queue.Delivery
-		err := s.retry(ctx, "receive outcomes", func() (err error) {
+		err := retry.Do(ctx, s.opts.Log, "receive outcomes", func() (err error) {
 			events, err = s.feed.Receive(ctx, maxEvents)
 			return err
 		})
@@ -39,7 +35,7 @@ func (s *session) listen(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.tracker.hear(time.Now())
+		s.open.Hear(time.Now())
 		if err := s.at("outcome-received"); err != nil {
 			return err
 		}
@@ -92,57 +88,11 @@ func (s *session) result(o call.Outcome) (journal.Result, bool) {
 	if !o.Status.Ended() {
 		return journal.Result{}, false
 	}
-	c, ok := s.tracker.take(o.ID)
+	c, ok := s.open.Take(o.ID)
 	if !ok {
 		return journal.Result{}, false
 	}
-	return resultOf(o, c), true
-}
-
-// statusCodeError starts the error name that the call state machine gives to an
-// answer that is no success; the status code follows.
-const statusCodeError = "Callfleet.StatusCode."
-
-// effort finds what the state machine tells of an answer in the cause.
-var effort = regexp.MustCompile(`attempts=(\d{1,9})(?: durationMs=(\d{1,12}))?`)
-
-func resultOf(o call.Outcome, c openCall) journal.Result {
-	r := journal.Result{
-		ID: o.ID, Line: c.line, Status: string(o.Status), Output: o.Output, OutputOmitted: o.OutputOmitted,
-		Error: o.Error, Cause: o.Cause, TraceID: c.traceID, Durations: &journal.Durations{},
-	}
-	var answer struct {
-		StatusCode int   `json:"statusCode"`
-		Attempts   int   `json:"attempts"`
-		DurationMS int64 `json:"durationMs"`
-	}
-	if len(o.Output) > 0 && o.Output[0] == '{' && json.Unmarshal(o.Output, &answer) == nil {
-		r.StatusCode, r.Attempts, r.Durations.Call = answer.StatusCode, answer.Attempts, answer.DurationMS
-	}
-	if code, ok := strings.CutPrefix(o.Error, statusCodeError); ok {
-		r.StatusCode, _ = strconv.Atoi(code)
-	}
-	if m := effort.FindStringSubmatch(o.Cause); m != nil && r.Attempts == 0 {
-		r.Attempts, _ = strconv.Atoi(m[1])
-		r.Durations.Call, _ = strconv.ParseInt(m[2], 10, 64)
-	}
-	// In direct mode nobody has judged the answer yet.
-	if o.Status == call.StatusSucceeded && r.StatusCode != 0 && (r.StatusCode < 200 || r.StatusCode > 299) {
-		r.Status = string(call.StatusFailed)
-		r.Error = statusCodeError + strconv.Itoa(r.StatusCode)
-		r.Cause = fmt.Sprintf("the API answered %d", r.StatusCode)
-	}
-	r.Durations.Queue = millis(c.sent, o.Started)
-	r.Durations.Total = millis(c.sent, o.Stopped)
-	return r
-}
-
-// millis is the time from a to b; clocks of two machines may disagree.
-func millis(a, b time.Time) int64 {
-	if a.IsZero() || b.IsZero() {
-		return 0
-	}
-	return max(b.Sub(a).Milliseconds(), 0)
+	return journal.ResultOf(o, journal.Sent{Line: c.Line, At: c.Sent, TraceID: c.TraceID}), true
 }
 
 // reconcile asks for the outcomes of calls that have been open for long while
@@ -161,7 +111,7 @@ func (s *session) reconcile(ctx context.Context) error {
 			return nil
 		}
 		now := time.Now()
-		for _, id := range s.tracker.overdue(now.Add(-s.opts.ReconcileAfter), now, s.opts.Batch) {
+		for _, id := range s.open.Overdue(now.Add(-s.opts.ReconcileAfter), now, s.opts.Batch) {
 			if limit.Wait(ctx) != nil {
 				return nil
 			}

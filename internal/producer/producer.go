@@ -17,6 +17,7 @@ import (
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/producer/report"
+	"callfleet/internal/producer/requestid"
 	"callfleet/internal/queue"
 )
 
@@ -119,7 +120,7 @@ func New(d Deps, o Options) (*Producer, error) {
 	if o.File == callfile.Stdin && o.Stdin == nil {
 		bad("standard input is needed for file %q", o.File)
 	}
-	if err := validateRun(o.Run); err != nil {
+	if err := requestid.ValidateRun(o.Run); err != nil {
 		bad("run: %w", err)
 	}
 	if o.File == callfile.Stdin && o.Resume && o.Run == "" {
@@ -183,7 +184,7 @@ func samePath(a, b string) bool {
 // it tells how far the run came and how to go on.
 func (p *Producer) Run(ctx context.Context) (*report.Summary, error) {
 	start := time.Now()
-	s, err := p.open(ctx)
+	s, err := p.begin(ctx)
 	if err != nil {
 		return &report.Summary{}, fmt.Errorf("run: %w", err)
 	}

@@ -13,6 +13,9 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/journal"
+	"callfleet/internal/producer/retry"
+	"callfleet/internal/producer/span"
+	"callfleet/internal/producer/window"
 	"callfleet/internal/queue"
 )
 
@@ -147,7 +150,7 @@ func (s *session) prepare(intake, work context.Context, batch []callfile.Line, g
 	if len(good) == 0 {
 		return nil
 	}
-	if err := s.tracker.reserve(intake, len(good)); err != nil {
+	if err := s.open.Reserve(intake, len(good)); err != nil {
 		if errors.Is(err, errInterrupted) {
 			return nil
 		}
@@ -159,9 +162,9 @@ func (s *session) prepare(intake, work context.Context, batch []callfile.Line, g
 	sampled := make([]bool, len(good))
 	for i := range good {
 		r := &good[i].request
-		spans[i] = s.tracing.start(work, r)
+		spans[i] = s.tracing.Start(work, r)
 		sampled[i] = spans[i].SpanContext().IsSampled()
-		s.tracker.add(r.ID, openCall{line: good[i].line, sent: b.At, traceID: r.Trace.ID()})
+		s.open.Add(r.ID, window.Call{Line: good[i].line, Sent: b.At, TraceID: r.Trace.ID()})
 	}
 	if good[0].request.Trace != nil {
 		b.Traces = journal.SampledTraces(sampled)
@@ -184,12 +187,12 @@ func (s *session) prepare(intake, work context.Context, batch []callfile.Line, g
 // about the others.
 func (s *session) check(batch []callfile.Line) (good []candidate, bad []journal.Result) {
 	for _, l := range batch {
-		r, err := s.checker.check(l)
+		r, err := s.checker.Check(l)
 		switch {
 		case s.state.Done.Has(l.Number):
 		case err != nil:
 			s.note(l.Number, err)
-			bad = append(bad, failed(s.checker.badID(l.Number), l.Number, &call.Failure{Name: BadInput, Cause: badLine(l.Number, err)}))
+			bad = append(bad, journal.Failed(s.checker.BadID(l.Number), l.Number, &call.Failure{Name: BadInput, Cause: badLine(l.Number, err)}))
 		default:
 			good = append(good, candidate{l.Number, r})
 		}
@@ -219,14 +222,14 @@ func (s *session) send(ctx context.Context, b journal.Batch, good []candidate, s
 	for i, c := range good {
 		m, err := s.encode(ctx, c.request)
 		if f, ok := errors.AsType[*call.Failure](err); ok {
-			end(spans[i:i+1], err)
-			res := failed(c.request.ID, c.line, f)
+			span.End(spans[i:i+1], err)
+			res := journal.Failed(c.request.ID, c.line, f)
 			res.TraceID = c.request.Trace.ID()
 			refused = append(refused, res)
 			continue
 		}
 		if err != nil {
-			end(spans[i:], err)
+			span.End(spans[i:], err)
 			return err
 		}
 		msgs = append(msgs, m)
@@ -235,7 +238,7 @@ func (s *session) send(ctx context.Context, b journal.Batch, good []candidate, s
 		return err
 	}
 	err := s.deliver(ctx, msgs)
-	end(spans, err)
+	span.End(spans, err)
 	if err != nil {
 		return err
 	}
@@ -259,7 +262,7 @@ func (s *session) deliver(ctx context.Context, msgs []queue.Message) error {
 	if len(msgs) == 0 {
 		return nil
 	}
-	err := s.retry(ctx, "publish calls", func() error { return s.deps.Queue.Publish(ctx, msgs...) })
+	err := retry.Do(ctx, s.opts.Log, "publish calls", func() error { return s.deps.Queue.Publish(ctx, msgs...) })
 	if err != nil {
 		return err
 	}
@@ -267,7 +270,7 @@ func (s *session) deliver(ctx context.Context, msgs []queue.Message) error {
 }
 
 func (s *session) encode(ctx context.Context, r call.Request) (m queue.Message, err error) {
-	err = s.retry(ctx, "encode call", func() error {
+	err = retry.Do(ctx, s.opts.Log, "encode call", func() error {
 		m, err = s.encodeOnce(ctx, r)
 		return err
 	})
@@ -289,36 +292,4 @@ func size(m queue.Message) int {
 		n += len(name) + len(value)
 	}
 	return n
-}
-
-// How long a broker or a store may be away before the run breaks off.
-const (
-	firstRetry = 100 * time.Millisecond
-	maxRetry   = 5 * time.Second
-	giveUp     = time.Minute
-)
-
-// retry runs f until it succeeds, fails for good or has failed for too long.
-func (s *session) retry(ctx context.Context, what string, f func() error) error {
-	start, pause := time.Now(), firstRetry
-	for {
-		err := f()
-		var failure *call.Failure
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.As(err, &failure), errors.Is(err, queue.ErrTooLarge), errors.Is(err, queue.ErrClosed),
-			errors.Is(err, queue.ErrNotFound), time.Since(start) > giveUp:
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		s.opts.Log.WarnContext(ctx, "trying again", "what", what, "error", err, "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		pause = min(2*pause, maxRetry)
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/producer/journal"
+	"callfleet/internal/producer/window"
 )
 
 // recover goes through the lines that earlier processes meant to publish. What
@@ -38,7 +39,7 @@ func (s *session) recover(ctx context.Context) error {
 			}
 			again = redo{batch: b}
 		}
-		r, err := s.checker.check(l)
+		r, err := s.checker.Check(l)
 		if err == nil {
 			again.seen++
 		}
@@ -50,7 +51,7 @@ func (s *session) recover(ctx context.Context) error {
 		}
 		if err != nil {
 			f := &call.Failure{Name: BadInput, Cause: badLine(l.Number, err)}
-			if err := s.record([]journal.Result{failed(s.checker.badID(l.Number), l.Number, f)}); err != nil {
+			if err := s.record([]journal.Result{journal.Failed(s.checker.BadID(l.Number), l.Number, f)}); err != nil {
 				return err
 			}
 			continue
@@ -71,21 +72,21 @@ type redo struct {
 // reopen expects the outcome of a call again, and publishes it again if the
 // broker may not have it.
 func (s *session) reopen(d *redo, c candidate) {
-	open := openCall{line: c.line, sent: d.batch.At}
+	open := window.Call{Line: c.line, Sent: d.batch.At}
 	on, sampled := d.batch.Traces.Of(d.seen - 1)
 	if on {
-		traceID, _ := s.tracing.ids(c.request.ID)
-		open.traceID = traceID.String()
+		traceID, _ := s.tracing.IDs(c.request.ID)
+		open.TraceID = traceID.String()
 	}
-	s.tracker.add(c.request.ID, open)
+	s.open.Add(c.request.ID, open)
 	if d.batch.Acked && !s.opts.Republish {
 		return
 	}
-	span := trace.SpanFromContext(context.Background()) // the no-op span
+	root := trace.SpanFromContext(context.Background()) // the no-op span
 	if on {
-		span = s.tracing.again(context.Background(), &c.request, sampled)
+		root = s.tracing.Again(context.Background(), &c.request, sampled)
 	}
-	d.good, d.spans = append(d.good, c), append(d.spans, span)
+	d.good, d.spans = append(d.good, c), append(d.spans, root)
 }
 
 func (s *session) republish(ctx context.Context, d redo) error {

@@ -196,7 +196,7 @@ func TestStrictRefusesTheWholeFile(t *testing.T) {
 	o := f.options("calls.jsonl", jsonCalls(1)+strings.Repeat("{\n", 150)+`{"template":"t","method":"GET","params":[]}`)
 	o.Strict = true
 	sum, err := f.run(f.deps(), o)
-	bad, ok := errors.AsType[*Mistakes](err)
+	bad, ok := errors.AsType[*callfile.Mistakes](err)
 	if !ok || bad.Count != 151 || len(bad.First) != 100 || bad.First[0].Line != 2 || ExitCode(sum, err) != 2 {
 		t.Fatalf("%v, exit code %d", err, ExitCode(sum, err))
 	}

@@ -4,16 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"callfleet/internal/call"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/producer/report"
+	"callfleet/internal/producer/requestid"
+	"callfleet/internal/producer/span"
+	"callfleet/internal/producer/window"
 	"callfleet/internal/queue"
 )
 
@@ -23,10 +24,10 @@ type session struct {
 	id      string
 	path    string // of the call file
 	journal *journal.Run
-	state   *journal.State // what earlier processes did; read only after open
-	tracing *tracing
-	tracker *tracker
-	checker checker
+	state   *journal.State // what earlier processes did; read only after begin
+	tracing *span.Maker
+	open    *window.Window
+	checker requestid.Checker
 	stats   report.Stats
 	feed    queue.Consumer
 
@@ -43,8 +44,8 @@ type session struct {
 	interrupted bool
 }
 
-// open makes or takes up the run.
-func (p *Producer) open(ctx context.Context) (*session, error) {
+// begin makes or takes up the run.
+func (p *Producer) begin(ctx context.Context) (*session, error) {
 	s := &session{Producer: p, state: &journal.State{}}
 	var err error
 	if p.opts.Resume {
@@ -57,9 +58,11 @@ func (p *Producer) open(ctx context.Context) (*session, error) {
 	}
 	s.journal.Sync(p.opts.Sync)
 	m := s.journal.Meta()
-	s.checker.run = s.id
-	s.tracing = newTracing(p.opts, m.Seed, p.deps.Encoder.Destination())
-	s.tracker = newTracker(p.opts.Window, time.Now())
+	s.checker.Run = s.id
+	s.tracing = span.New(span.Options{
+		Tracers: p.opts.Tracers, System: p.opts.System, Destination: p.deps.Encoder.Destination(), Seed: m.Seed,
+	})
+	s.open = window.New(p.opts.Window, time.Now())
 	s.before = s.state.Done.Len()
 	s.batches = int64(len(s.state.Batches))
 	return s, nil
@@ -69,7 +72,7 @@ func (s *session) create(ctx context.Context) error {
 	o := s.opts
 	s.id, s.path = o.Run, o.File
 	if s.id == "" {
-		s.id = NewRunID(time.Now())
+		s.id = requestid.NewRun(time.Now())
 	}
 	m := journal.Meta{
 		File: callfile.Stdin, MaxLine: o.MaxLine, Queue: s.deps.Encoder.Destination(), Format: string(o.Format),
@@ -230,14 +233,14 @@ func (s *session) work(ctx context.Context) error {
 // settle waits for the outcomes of what was published; after an interrupt only
 // for a while.
 func (s *session) settle(work, intake context.Context) error {
-	err := s.tracker.drained(intake)
+	err := s.open.Drained(intake)
 	if !errors.Is(err, errInterrupted) {
 		return err
 	}
 	s.interrupted = true
 	last, cancel := context.WithTimeout(work, s.opts.Grace)
 	defer cancel()
-	if err := s.tracker.drained(last); err != nil && work.Err() != nil {
+	if err := s.open.Drained(last); err != nil && work.Err() != nil {
 		return err
 	}
 	return nil
@@ -265,16 +268,8 @@ func (s *session) record(results []journal.Result) error {
 		s.stats.Add(r)
 		ids = append(ids, r.ID)
 	}
-	s.tracker.remove(ids...)
+	s.open.Remove(ids...)
 	return nil
-}
-
-// failed is the result of a line that was not, or cannot be, published.
-func failed(id string, line int64, f *call.Failure) journal.Result {
-	return journal.Result{
-		ID: id, Line: line, Status: string(call.StatusFailed),
-		Error: string(f.Name), Cause: f.Cause, Attempts: f.Attempts,
-	}
 }
 
 // at is where a test makes the process die.
@@ -287,7 +282,7 @@ func (s *session) at(point string) error {
 
 func (s *session) summary(elapsed time.Duration) *report.Summary {
 	sum := &report.Summary{
-		Run: s.id, Elapsed: elapsed, Open: int64(s.tracker.len()),
+		Run: s.id, Elapsed: elapsed, Open: int64(s.open.Len()),
 		Interrupted: s.interrupted, Results: s.opts.Results,
 	}
 	s.stats.Fill(sum)
@@ -313,55 +308,22 @@ func (s *session) close() error {
 	return errors.Join(append(errs, s.journal.Close())...)
 }
 
-// count finds out how many lines a regular file has, while it is being read.
+// count finds out how many lines the file has, while it is being read.
 func (s *session) count(ctx context.Context) {
-	f, err := os.Open(s.path)
-	if err != nil {
-		return // progress goes without a total
+	o := callfile.Options{Format: s.lines.Format(), MaxLine: s.opts.MaxLine}
+	if n, err := callfile.CountFile(ctx, s.path, o); err == nil {
+		s.total.Store(n) // without, progress goes without a total
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return
-	}
-	n, err := callfile.Count(ctxReader{ctx, f}, s.lines.Format(), s.opts.MaxLine)
-	if err == nil {
-		s.total.Store(n)
-	}
-}
-
-// ctxReader ends when its context does.
-type ctxReader struct {
-	ctx context.Context
-	f   *os.File
-}
-
-func (r ctxReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.f.Read(p)
 }
 
 // show keeps the progress display up to date.
 func (s *session) show(ctx context.Context) {
-	p := s.opts.Progress
-	if p == nil {
+	if s.opts.Progress == nil {
 		return
 	}
 	start := time.Now()
-	tick := time.NewTicker(p.Interval())
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
+	report.Follow(ctx, s.opts.Progress, func() report.Snapshot {
 		ok, failed := s.stats.Counts()
-		p.Update(report.Snapshot{
-			OK: ok, Failed: failed, Total: s.total.Load(), Before: s.before, Elapsed: time.Since(start),
-		})
-		if ctx.Err() != nil {
-			return
-		}
-	}
+		return report.Snapshot{OK: ok, Failed: failed, Total: s.total.Load(), Before: s.before, Elapsed: time.Since(start)}
+	})
 }

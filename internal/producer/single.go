@@ -12,6 +12,8 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/producer/journal"
+	"callfleet/internal/producer/requestid"
+	"callfleet/internal/producer/span"
 	"callfleet/internal/queue"
 )
 
@@ -41,9 +43,9 @@ type CallOptions struct {
 // without, a result that has the id and the trace id only.
 func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
 	if o.Run == "" {
-		o.Run = NewRunID(time.Now())
+		o.Run = requestid.NewRun(time.Now())
 	}
-	if err := validateRun(o.Run); err != nil {
+	if err := requestid.ValidateRun(o.Run); err != nil {
 		return journal.Result{}, fmt.Errorf("call: run: %w", err)
 	}
 	r := call.Request{
@@ -66,7 +68,7 @@ func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, ErrNoOutcome)
 		defer cancel()
 	}
-	out, err := awaitOne(ctx, feed, openCall{line: 1, sent: sent, traceID: res.TraceID}, r.ID)
+	out, err := awaitOne(ctx, feed, journal.Sent{Line: 1, At: sent, TraceID: res.TraceID}, r.ID)
 	if err != nil {
 		return res, fmt.Errorf("call %s: %w", r.ID, err)
 	}
@@ -79,22 +81,21 @@ func publishOne(ctx context.Context, d Deps, o CallOptions, r call.Request) (jou
 	opts := Options{System: o.System, Tracers: o.Tracers, Log: o.Log}.withDefaults()
 	s := &session{Producer: &Producer{deps: d, opts: opts}}
 	// The run's id is as good a seed as any: it is this call's alone.
-	span := newTracing(opts, o.Run, d.Encoder.Destination()).start(ctx, &r)
+	root := span.New(span.Options{
+		Tracers: opts.Tracers, System: opts.System, Destination: d.Encoder.Destination(), Seed: o.Run,
+	}).Start(ctx, &r)
 	m, err := s.encode(ctx, r)
 	if err == nil {
 		err = s.deliver(ctx, []queue.Message{m})
 	}
-	if err != nil {
-		span.RecordError(err)
-	}
-	span.End()
+	span.End([]trace.Span{root}, err)
 	if err != nil {
 		return journal.Result{}, sent, fmt.Errorf("call %s %s: %w", o.Template, o.Method, err)
 	}
 	return journal.Result{ID: r.ID, Line: 1, Status: string(call.StatusRunning), TraceID: r.Trace.ID()}, sent, nil
 }
 
-func awaitOne(ctx context.Context, feed queue.Consumer, c openCall, id string) (journal.Result, error) {
+func awaitOne(ctx context.Context, feed queue.Consumer, sent journal.Sent, id string) (journal.Result, error) {
 	for {
 		events, err := feed.Receive(ctx, 1)
 		if err != nil && ctx.Err() != nil {
@@ -114,7 +115,7 @@ func awaitOne(ctx context.Context, feed queue.Consumer, c openCall, id string) (
 				return journal.Result{}, fmt.Errorf("acknowledge outcome: %w", err)
 			}
 			if o.ID == id && o.Status.Ended() {
-				return resultOf(o, c), nil
+				return journal.ResultOf(o, sent), nil
 			}
 		}
 	}

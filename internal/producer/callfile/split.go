@@ -122,37 +122,3 @@ func (q *quotes) hint() string {
 	}
 	return ""
 }
-
-// Count counts the lines that a Reader would hand out, without looking into
-// them. Of a CSV file the header is not counted.
-func Count(r io.Reader, f Format, maxLine int) (int64, error) {
-	if maxLine == 0 {
-		maxLine = DefaultMaxLine
-	}
-	in, _, err := decode(r, max(maxLine, 16))
-	if err != nil {
-		return 0, err
-	}
-	s := splitter{in: in}
-	next := func() ([]byte, error) { return s.line() }
-	count := int64(0)
-	if f == FormatCSV {
-		next = func() ([]byte, error) { rec, _, err := s.record(); return rec, err }
-		count-- // the header
-	}
-	for {
-		text, err := next()
-		switch {
-		case errors.Is(err, errTooLong), errors.Is(err, errOpenQuote):
-			count++
-		case errors.Is(err, io.EOF):
-			return max(count, 0), nil
-		case err != nil:
-			return 0, fmt.Errorf("count lines: %w", err)
-		case !blank(text):
-			count++
-		}
-	}
-}
-
-func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }

@@ -229,8 +229,20 @@ func (r *Run) Meta() Meta { return r.meta }
 // ResultsPath is where the results are written.
 func (r *Run) ResultsPath() string { return r.path(resultsFile) }
 
-// SpoolPath is where a copy of standard input may be kept.
-func (r *Run) SpoolPath() string { return r.path("input") }
+// Spool keeps what can be read once only in the run's directory, and returns
+// where.
+func (r *Run) Spool(in io.Reader) (path string, err error) {
+	path = r.path("input")
+	f, err := os.Create(path)
+	if err != nil {
+		return "", fmt.Errorf("keep input: %w", err)
+	}
+	_, err = io.Copy(f, in)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("keep input: %w", err)
+	}
+	return path, nil
+}
 
 // Finish writes down that every line is in the results.
 func (r *Run) Finish() error {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -90,6 +91,19 @@ func NewProgress(w io.Writer, terminal bool) Progress {
 			return text
 		})))
 	return b
+}
+
+// Follow updates p until ctx ends, and with the last state once more.
+func Follow(ctx context.Context, p Progress, now func() Snapshot) {
+	tick := time.NewTicker(p.Interval())
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+		p.Update(now())
+	}
 }
 
 type lines struct{ w io.Writer }

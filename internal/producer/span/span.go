@@ -1,4 +1,5 @@
-package producer
+// Package span makes the publish span of a request, the root of its trace.
+package span
 
 import (
 	"context"
@@ -15,38 +16,47 @@ import (
 	"callfleet/internal/telemetry"
 )
 
-// tracing makes the root span of each request. Its ids are derived from the
+// Maker makes the root span of each request. Its ids are derived from the
 // run's seed and the request id: a request that is published again after a
 // crash carries the same trace context, and so has the same bytes.
-type tracing struct {
+type Maker struct {
 	tracer trace.Tracer
 	seed   string
 	name   string
 	attrs  []attribute.KeyValue
 }
 
-func newTracing(o Options, seed, destination string) *tracing {
-	return &tracing{
-		tracer: o.Tracers.Tracer("callfleet/internal/producer"), seed: seed, name: "send " + destination,
+// Options say what the spans of a run have in common.
+type Options struct {
+	Tracers     trace.TracerProvider
+	System      string // messaging.system
+	Destination string // messaging.destination.name
+	Seed        string // of the ids
+}
+
+// New makes a Maker.
+func New(o Options) *Maker {
+	return &Maker{
+		tracer: o.Tracers.Tracer("callfleet/internal/producer"), seed: o.Seed, name: "send " + o.Destination,
 		attrs: []attribute.KeyValue{
-			semconv.MessagingSystemKey.String(o.System), semconv.MessagingDestinationName(destination),
+			semconv.MessagingSystemKey.String(o.System), semconv.MessagingDestinationName(o.Destination),
 			semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
 		},
 	}
 }
 
-// ids are the trace and span id of a request.
-func (t *tracing) ids(id string) (trace.TraceID, trace.SpanID) {
+// IDs are the trace and span id of a request.
+func (t *Maker) IDs(id string) (trace.TraceID, trace.SpanID) {
 	h := sha256.New()
 	_, _ = io.WriteString(h, t.seed+" "+id)
 	sum := h.Sum(nil)
 	return trace.TraceID(sum[:16]), trace.SpanID(sum[16:24])
 }
 
-// start begins the span of a request and puts its context into the request.
+// Start begins the span of a request and puts its context into the request.
 // Without telemetry the request stays as it is.
-func (t *tracing) start(ctx context.Context, r *call.Request) trace.Span {
-	traceID, spanID := t.ids(r.ID)
+func (t *Maker) Start(ctx context.Context, r *call.Request) trace.Span {
+	traceID, spanID := t.IDs(r.ID)
 	// A parent with a trace id and no span id: the span gets this trace id and
 	// is a root nonetheless.
 	ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID}))
@@ -60,18 +70,18 @@ func (t *tracing) start(ctx context.Context, r *call.Request) trace.Span {
 	return span
 }
 
-// again is start for a request that may have been published before, with or
+// Again is Start for a request that may have been published before, with or
 // without a trace: it gets the context that it had then.
-func (t *tracing) again(ctx context.Context, r *call.Request, sampled bool) trace.Span {
-	span := t.start(ctx, r)
-	traceID, spanID := t.ids(r.ID)
+func (t *Maker) Again(ctx context.Context, r *call.Request, sampled bool) trace.Span {
+	span := t.Start(ctx, r)
+	traceID, spanID := t.IDs(r.ID)
 	flags := trace.TraceFlags(0).WithSampled(sampled)
 	r.Trace = &call.Trace{Parent: fmt.Sprintf("00-%s-%s-%s", traceID, spanID, flags)}
 	return span
 }
 
-// end ends the spans of a batch.
-func end(spans []trace.Span, err error) {
+// End ends the spans of a batch.
+func End(spans []trace.Span, err error) {
 	for _, span := range spans {
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())

@@ -1,4 +1,6 @@
-package producer
+// Package requestid names runs and their requests: "<run>-<line number>", or
+// "<run>-<the line's own id>".
+package requestid
 
 import (
 	"errors"
@@ -10,11 +12,11 @@ import (
 	"callfleet/internal/producer/callfile"
 )
 
-// checker turns the lines of one run into requests. What it says of a line
+// Checker turns the lines of one run into requests. What it says of a line
 // depends on that line and those before it only, so that a resumed run comes
 // to the same ids.
-type checker struct {
-	run    string
+type Checker struct {
+	Run    string // the run's id
 	ownIDs ownIDs
 	recent recentIDs
 }
@@ -28,8 +30,8 @@ const (
 	with
 )
 
-// check is the request of the line, or the reason why there is none.
-func (c *checker) check(l callfile.Line) (call.Request, error) {
+// Check is the request of the line, or the reason why there is none.
+func (c *Checker) Check(l callfile.Line) (call.Request, error) {
 	r := l.Request
 	if l.Err != nil {
 		return r, l.Err
@@ -50,7 +52,7 @@ func (c *checker) check(l callfile.Line) (call.Request, error) {
 		r.ID = c.lineID(l.Number)
 		return r, nil
 	}
-	r.ID = c.run + "-" + own
+	r.ID = c.Run + "-" + own
 	if err := call.ValidateID(r.ID); err != nil {
 		return r, fmt.Errorf("id %q: with the run's id before it, it %w", r.ID, err)
 	}
@@ -60,13 +62,13 @@ func (c *checker) check(l callfile.Line) (call.Request, error) {
 	return r, nil
 }
 
-func (c *checker) lineID(line int64) string {
-	return c.run + "-" + strconv.FormatInt(line, 10)
+func (c *Checker) lineID(line int64) string {
+	return c.Run + "-" + strconv.FormatInt(line, 10)
 }
 
-// badID is the id under which a line that cannot be called stands in the
+// BadID is the id under which a line that cannot be called stands in the
 // results. In a file with own ids it could be another line's.
-func (c *checker) badID(line int64) string {
+func (c *Checker) BadID(line int64) string {
 	if c.ownIDs == with {
 		return ""
 	}

@@ -1,4 +1,4 @@
-package producer
+package requestid
 
 import (
 	"errors"
@@ -13,9 +13,9 @@ const maxRun = 40
 // digits sort as bytes do; i, l, o and u are left out.
 const digits = "0123456789abcdefghjkmnpqrstvwxyz"
 
-// NewRunID makes a run id: 8 characters of time to the millisecond, so that ids
+// NewRun makes a run id: 8 characters of time to the millisecond, so that ids
 // sort by age, and 4 random ones.
-func NewRunID(now time.Time) string {
+func NewRun(now time.Time) string {
 	// 40 bits of milliseconds reach from 2025 to 2059.
 	v := uint64(now.UnixMilli()-1735689600000)&(1<<40-1)<<20 | rand.Uint64N(1<<20)
 	var id [12]byte
@@ -26,8 +26,8 @@ func NewRunID(now time.Time) string {
 	return string(id[:])
 }
 
-// validateRun checks a run id that a user has chosen; "" is none.
-func validateRun(run string) error {
+// ValidateRun checks a run id that a user has chosen; "" is none.
+func ValidateRun(run string) error {
 	if len(run) > maxRun {
 		return fmt.Errorf("may have %d characters, has %d", maxRun, len(run))
 	}
