@@ -21,15 +21,17 @@ func (x *Execution) apply(e *history.Event) {
 	if f == nil {
 		return
 	}
+	switch {
+	case e.Type.Entered():
+		f.enter(e)
+		return
+	case e.Type.Exited():
+		f.exit(e)
+		return
+	}
 	switch e.Type {
 	case history.ExecutionSucceeded, history.ExecutionFailed, history.ExecutionAborted, history.ExecutionTimedOut:
 		x.end(e)
-	case history.PassStateEntered, history.TaskStateEntered, history.ChoiceStateEntered, history.WaitStateEntered,
-		history.SucceedStateEntered, history.FailStateEntered, history.ParallelStateEntered, history.MapStateEntered:
-		f.enter(e)
-	case history.PassStateExited, history.TaskStateExited, history.ChoiceStateExited, history.WaitStateExited,
-		history.SucceedStateExited, history.ParallelStateExited, history.MapStateExited:
-		f.exit(e)
 	case history.WaitScheduled:
 		f.phase, f.deadline = phaseWaiting, e.Deadline
 	case history.RetryScheduled:

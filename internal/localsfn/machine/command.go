@@ -6,6 +6,7 @@ import (
 
 	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/expr"
+	"callfleet/internal/localsfn/machine/token"
 )
 
 // Command is a task that was scheduled and is not settled: something the
@@ -65,7 +66,7 @@ func (x *Execution) command(t *task) Command {
 		Submitted: t.submitted, Submission: t.submission,
 	}
 	if resource.HasToken() {
-		c.Token = makeToken(x.start.Key, t.Scheduled, t.Secret)
+		c.Token = token.Make(x.start.Key, t.Scheduled, t.Secret)
 	}
 	return c
 }

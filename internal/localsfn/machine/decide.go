@@ -7,6 +7,7 @@ import (
 	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/history"
+	"callfleet/internal/localsfn/machine/fault"
 )
 
 const (
@@ -20,7 +21,8 @@ const (
 
 // Env is what a decision may take from the world.
 type Env struct {
-	Now  time.Time
+	Now time.Time
+	// Rand feeds task tokens, so it must not be foreseeable, and jitter.
 	Rand interface{ Uint64() uint64 }
 }
 
@@ -83,18 +85,10 @@ func (Continue) input()      {}
 // at a cap on a decision's size: persist, then Decide again with Continue.
 func Decide(p *asl.Program, x *Execution, in Input, env Env) (events []history.Event, more bool) {
 	d := decision{program: p, x: x, env: env, now: env.Now.UnixMilli()}
-	if start, ok := in.(Start); ok {
-		if x.status == "" {
-			d.start(start)
-			more = d.run()
-		}
-		return d.events, more
+	if _, starting := in.(Start); starting == (x.status == "") && !x.Done() {
+		d.handle(in)
+		more = d.run()
 	}
-	if x.status != Running {
-		return nil, false
-	}
-	d.handle(in)
-	more = d.run()
 	return d.events, more
 }
 
@@ -116,7 +110,7 @@ type decision struct {
 
 // emit numbers an event of a frame, folds it and keeps it. Prev defaults to
 // the frame's latest event.
-func (d *decision) emit(f *frame, e history.Event) int64 {
+func (d *decision) emit(f *frame, e history.Event) {
 	e.At = d.now
 	if f != nil {
 		e.Frame = f.number
@@ -133,7 +127,6 @@ func (d *decision) emit(f *frame, e history.Event) int64 {
 	d.events = append(d.events, e)
 	d.bytes += e.Data.Size()
 	d.x.apply(&d.events[len(d.events)-1])
-	return e.ID
 }
 
 func (d *decision) start(in Start) {
@@ -148,11 +141,13 @@ func (d *decision) start(in Start) {
 
 func (d *decision) handle(in Input) {
 	switch in := in.(type) {
+	case Start:
+		d.start(in)
 	case TaskStarted:
 		d.taskStarted(in)
 	case TaskSubmitted:
 		if f := d.x.open[in.Task]; f != nil && !f.task.submitted {
-			d.emit(f, d.taskEvent(f, history.Event{Type: history.TaskSubmitted, Data: in.Output}))
+			d.emit(f, history.Event{Type: history.TaskSubmitted, Data: in.Output, Task: f.task.Task})
 		}
 	case TaskSucceeded:
 		if f := d.x.open[in.Task]; f != nil {
@@ -160,7 +155,7 @@ func (d *decision) handle(in Input) {
 		}
 	case TaskFailed:
 		if f := d.x.open[in.Task]; f != nil {
-			d.taskFailed(f, failure{name: in.Error, cause: in.Cause})
+			d.taskFailed(f, fault.Fault{Name: in.Error, Cause: in.Cause})
 		}
 	case Heartbeat:
 		if f := d.x.open[in.Task]; f != nil && f.task.HeartbeatSeconds > 0 {
@@ -245,10 +240,7 @@ func (d *decision) run() (more bool) {
 // something: another frame or the outside.
 func (d *decision) step(f *frame) bool {
 	if d.x.lastID >= maxEvents-1 {
-		d.failExecution(f, failure{
-			name:  text("States.Runtime"),
-			cause: text("The execution reached the maximum number of history events (25000)."),
-		})
+		d.failExecution(f, fault.New(expr.Runtime, "The execution reached the maximum number of history events (25000)."))
 		return false
 	}
 	switch f.phase {
@@ -256,12 +248,7 @@ func (d *decision) step(f *frame) bool {
 		d.enter(f)
 	case phaseEntered:
 		d.execute(f)
-	case phaseWaiting:
-		if f.deadline > d.now {
-			return false
-		}
-		d.finishWait(f)
-	case phaseRetrying:
+	case phaseWaiting, phaseRetrying:
 		if f.deadline > d.now {
 			return false
 		}
@@ -275,5 +262,3 @@ func (d *decision) step(f *frame) bool {
 	}
 	return true
 }
-
-func text(s string) *string { return &s }

@@ -2,11 +2,14 @@ package machine
 
 import (
 	"fmt"
-	"math"
 
 	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/history"
+	"callfleet/internal/localsfn/machine/contextobject"
+	"callfleet/internal/localsfn/machine/eventtype"
+	"callfleet/internal/localsfn/machine/fault"
+	"callfleet/internal/localsfn/machine/field"
 )
 
 func (d *decision) executeParallel(f *frame, s *asl.State, input expr.Value) {
@@ -22,7 +25,7 @@ func (d *decision) executeParallel(f *frame, s *asl.State, input expr.Value) {
 }
 
 func (d *decision) executeMap(f *frame, s *asl.State, input expr.Value) {
-	items, limit, err := d.resolveMap(f, s, input)
+	items, limit, err := field.Map(s, d.scope(f, input))
 	if err != nil {
 		d.fail(f, d.runtimeError(f, err))
 		return
@@ -31,62 +34,12 @@ func (d *decision) executeMap(f *frame, s *asl.State, input expr.Value) {
 	f.group.items, f.group.limit, f.group.resolved = items, limit, true
 }
 
-// resolveMap works out a Map's items and concurrency from its input. It gives
-// the same answer each time it is asked during an attempt.
-func (d *decision) resolveMap(f *frame, s *asl.State, input expr.Value) (items []expr.Value, limit int64, err error) {
-	scope := d.scope(f, input)
-	list := input
-	if s.Items != nil {
-		if list, err = s.Items.Items(scope); err != nil {
-			return nil, 0, err
-		}
-	}
-	if list.Kind() != expr.KindArray {
-		return nil, 0, &expr.Error{Name: expr.Runtime, Message: "Reference path \"$\" must point to array."}
-	}
-	if limit, err = evalAmount("MaxConcurrencyPath", s.MaxConcurrency, scope, 0); err != nil {
-		return nil, 0, err
-	}
-	if err := checkTolerance(s.Tolerated, scope); err != nil {
-		return nil, 0, err
-	}
-	return list.Elements(), limit, nil
-}
-
-// checkTolerance evaluates what an inline Map accepts but does not act on.
-func checkTolerance(t asl.Tolerance, scope *expr.Scope) error {
-	if t.Count.Path != nil {
-		const field = "ToleratedFailureCount"
-		n, err := evalAmount(field+"Path", t.Count, scope, math.MinInt64)
-		if err != nil {
-			return err
-		}
-		if n < 0 {
-			return &expr.Error{Name: expr.Runtime, Message: field + " cannot be negative."}
-		}
-	}
-	if t.Percentage.Path != nil {
-		const field = "ToleratedFailurePercentage"
-		v, err := t.Percentage.Path.Eval(scope)
-		if err != nil {
-			return err
-		}
-		if v.Kind() != expr.KindNumber {
-			return notA("float", field+"Path", v, t.Percentage.Path)
-		}
-		if v.Float() < 0 || v.Float() > 100 {
-			return &expr.Error{Name: expr.Runtime, Message: field + " must be between 0 and 100."}
-		}
-	}
-	return nil
-}
-
 // stepGroup starts a Map's next iteration or, when everything below the frame
 // has ended, ends the group. It returns false if it has to wait for a child.
 func (d *decision) stepGroup(f *frame) bool {
 	g := f.group
 	if err := d.resolve(f); err != nil {
-		d.abortGroup(f, f.last)
+		d.abortGroup(f, nil, f.last)
 		d.fail(f, d.runtimeError(f, err))
 		return true
 	}
@@ -112,7 +65,7 @@ func (d *decision) resolve(f *frame) error {
 	if err != nil {
 		return err
 	}
-	g.items, g.limit, err = d.resolveMap(f, s, input)
+	g.items, g.limit, err = field.Map(s, d.scope(f, input))
 	if err == nil && int64(len(g.items)) != g.length {
 		err = fmt.Errorf("map state has %d items, had %d when it started", len(g.items), g.length)
 	}
@@ -125,7 +78,7 @@ func (d *decision) startIteration(f *frame) {
 	index := g.next
 	input, err := d.iterationInput(f, s, index)
 	if err != nil {
-		d.abortGroup(f, f.last)
+		d.abortGroup(f, nil, f.last)
 		d.fail(f, d.runtimeError(f, err))
 		return
 	}
@@ -146,7 +99,7 @@ func (d *decision) iterationInput(f *frame, s *asl.State, index int64) (expr.Val
 	if err != nil {
 		return input, err
 	}
-	return s.Parameters.Eval(d.itemScope(f, input, mapItem(index, item)))
+	return s.Parameters.Eval(d.scope(f, input, contextobject.Item(index, item)))
 }
 
 func (d *decision) finishGroup(f *frame) {
@@ -161,27 +114,24 @@ func (d *decision) finishGroup(f *frame) {
 }
 
 // failGroup ends the group that f is part of, because f failed.
-func (d *decision) failGroup(f *frame, why failure) {
+func (d *decision) failGroup(f *frame, why fault.Fault) {
 	parent, last := f.parent, f.last
-	s := d.state(f)
-	if parent.group.isMap {
+	switch {
+	case parent.group.isMap:
 		d.emit(f, history.Event{Type: history.MapIterationFailed, Name: parent.state, Index: f.index})
-	} else if s.Kind == asl.Task && f.phase == phaseSettled {
-		d.emit(f, history.Event{Type: history.TaskStateAborted, Name: s.Name})
-		f.removed = true
-	} else {
-		f.removed = true
+	case d.state(f).Kind == asl.Task && f.phase == phaseSettled:
+		d.emit(f, history.Event{Type: history.TaskStateAborted, Name: f.state})
 	}
-	d.abortGroup(parent, last)
+	d.abortGroup(parent, f, last)
 	d.fail(parent, why)
 	d.push(parent)
 }
 
-// abortGroup stops everything in a group; last is the event that what comes
-// next follows.
-func (d *decision) abortGroup(f *frame, last int64) {
+// abortGroup stops everything in a group but the child that failed, if one
+// did; last is the event that what comes next follows.
+func (d *decision) abortGroup(f, failed *frame, last int64) {
 	for _, c := range f.group.children {
-		if !c.removed {
+		if c != failed {
 			d.abort(c)
 		}
 	}
@@ -190,22 +140,17 @@ func (d *decision) abortGroup(f *frame, last int64) {
 
 // abort records that a frame was stopped from outside.
 func (d *decision) abort(f *frame) {
-	switch f.phase {
-	case phaseTask, phaseRetrying:
-		if f.phase == phaseTask || d.state(f).Kind == asl.Task {
-			d.emit(f, history.Event{Type: history.TaskStateAborted, Name: f.state})
-		}
-	case phaseWaiting:
-		d.emit(f, history.Event{Type: history.WaitStateAborted, Name: f.state})
-	case phaseGroup:
+	if f.group != nil {
 		for _, c := range f.group.children {
 			d.abort(c)
 		}
-		aborted := history.ParallelStateAborted
-		if f.group.isMap {
-			aborted = history.MapStateAborted
+	}
+	switch f.phase {
+	case phaseNext, phaseEnded: // between two states
+	default:
+		if aborted := eventtype.Aborted(d.state(f).Kind); aborted != 0 {
+			d.emit(f, history.Event{Type: aborted, Name: f.state})
 		}
-		d.emit(f, history.Event{Type: aborted, Name: f.state})
 	}
 	if f.parent.group.isMap {
 		d.emit(f, history.Event{Type: history.MapIterationAborted, Name: f.parent.state, Index: f.index})

@@ -4,20 +4,9 @@ import (
 	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/history"
-)
-
-// entered and exited are the events that frame a state, by its kind.
-var (
-	entered = [...]history.Type{
-		asl.Pass: history.PassStateEntered, asl.Task: history.TaskStateEntered, asl.Choice: history.ChoiceStateEntered,
-		asl.Wait: history.WaitStateEntered, asl.Succeed: history.SucceedStateEntered, asl.Fail: history.FailStateEntered,
-		asl.Parallel: history.ParallelStateEntered, asl.Map: history.MapStateEntered,
-	}
-	exited = [...]history.Type{
-		asl.Pass: history.PassStateExited, asl.Task: history.TaskStateExited, asl.Choice: history.ChoiceStateExited,
-		asl.Wait: history.WaitStateExited, asl.Succeed: history.SucceedStateExited,
-		asl.Parallel: history.ParallelStateExited, asl.Map: history.MapStateExited,
-	}
+	"callfleet/internal/localsfn/machine/eventtype"
+	"callfleet/internal/localsfn/machine/fault"
+	"callfleet/internal/localsfn/machine/field"
 )
 
 // maxData is AWS's quota of bytes for an input or output.
@@ -54,7 +43,7 @@ func (d *decision) enter(f *frame) {
 	}
 	s := d.machine(f).States[name]
 	f.def = s
-	d.emit(f, history.Event{Type: entered[s.Kind], Name: s.Name, Data: f.input})
+	d.emit(f, history.Event{Type: eventtype.Entered(s.Kind), Name: s.Name, Data: f.input})
 }
 
 // execute runs the state that was entered, or runs it again.
@@ -120,29 +109,15 @@ func (d *decision) executePass(f *frame, s *asl.State, input expr.Value) {
 
 func (d *decision) executeFail(f *frame, s *asl.State) {
 	scope := d.scope(f, f.input)
-	name, err := evalText("ErrorPath", s.Error, scope)
+	name, err := field.Text("ErrorPath", s.Error, scope)
 	if err == nil {
 		var cause *string
-		if cause, err = evalText("CausePath", s.Cause, scope); err == nil {
-			d.failFrame(f, failure{name: name, cause: cause})
+		if cause, err = field.Text("CausePath", s.Cause, scope); err == nil {
+			d.failFrame(f, fault.Fault{Name: name, Cause: cause})
 			return
 		}
 	}
 	d.fail(f, d.runtimeError(f, err))
-}
-
-func evalText(field string, t asl.Text, scope *expr.Scope) (*string, error) {
-	if t.Expr == nil {
-		return t.Value, nil
-	}
-	v, err := t.Expr.EvalField(scope, field)
-	if err != nil {
-		return nil, err
-	}
-	if v.Kind() != expr.KindString {
-		return nil, &expr.Error{Name: expr.Runtime, Message: "The value of '" + t.Expr.String() + "' is not a string: " + string(v.JSON())}
-	}
-	return text(v.Text()), nil
 }
 
 func (d *decision) executeChoice(f *frame, s *asl.State, input expr.Value) {
@@ -159,7 +134,7 @@ func (d *decision) executeChoice(f *frame, s *asl.State, input expr.Value) {
 		}
 	}
 	if s.Default == "" {
-		d.fail(f, d.prefixed(f, "States.NoChoiceMatched", "Failed to transition out of the state. The state does not point to a next state."))
+		d.fail(f, fault.InState(s.Name, f.enteredID, "States.NoChoiceMatched", "Failed to transition out of the state. The state does not point to a next state."))
 		return
 	}
 	d.leave(f, s, exit{value: input, assign: s.Assign, assignFrom: input, next: s.Default})
@@ -203,6 +178,24 @@ type exit struct {
 	next       string
 }
 
+// executeWait sets the deadline of a Wait state, or leaves it when that has
+// passed.
+func (d *decision) executeWait(f *frame, s *asl.State, input expr.Value) {
+	if f.phase == phaseWaiting {
+		d.pass(f, s, input)
+		return
+	}
+	until, err := field.WaitUntil(s.Delay, d.scope(f, input), d.env.Now)
+	switch {
+	case err != nil:
+		d.fail(f, d.runtimeError(f, err))
+	case until <= d.now:
+		d.pass(f, s, input)
+	default:
+		d.emit(f, history.Event{Type: history.WaitScheduled, Deadline: until})
+	}
+}
+
 // leave leaves a state, or fails it if its output cannot be made.
 func (d *decision) leave(f *frame, s *asl.State, out exit) {
 	value, err := d.filter(f, s.Output, out.value)
@@ -217,7 +210,7 @@ func (d *decision) leave(f *frame, s *asl.State, out exit) {
 }
 
 // exit assigns variables and makes the event; a failure has made none.
-func (d *decision) exit(f *frame, s *asl.State, out exit) *failure {
+func (d *decision) exit(f *frame, s *asl.State, out exit) *fault.Fault {
 	var assigned expr.Value
 	if out.assign != nil {
 		var err error
@@ -227,11 +220,11 @@ func (d *decision) exit(f *frame, s *asl.State, out exit) *failure {
 		}
 	}
 	if out.value.Size() > maxData {
-		why := tooLarge(s.Name)
-		why.final = true
+		why := fault.TooLarge(s.Name)
+		why.Final = true
 		return &why
 	}
-	d.emit(f, history.Event{Type: exited[s.Kind], Name: s.Name, Data: out.value, Assigned: assigned, Next: out.next})
+	d.emit(f, history.Event{Type: eventtype.Exited(s.Kind), Name: s.Name, Data: out.value, Assigned: assigned, Next: out.next})
 	return nil
 }
 

@@ -62,11 +62,6 @@ func begin(t reporter, definition, input string) *sim {
 	return s
 }
 
-// single is a definition of one state, named S, followed by a Pass named T.
-func single(state string) string {
-	return `{"StartAt": "S", "States": {"S": ` + state + `, "T": {"Type": "Pass", "End": true}, "X": {"Type": "Choice", "Choices": [{"Variable": "$", "IsPresent": true, "Next": "T"}], "Default": "S"}}}`
-}
-
 // lone is a definition of one state, named S.
 func lone(state string) string { return `{"StartAt": "S", "States": {"S": ` + state + `}}` }
 

@@ -8,6 +8,7 @@ import (
 	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/history"
+	"callfleet/internal/localsfn/machine/token"
 )
 
 const (
@@ -272,18 +273,18 @@ func TestTokens(t *testing.T) {
 	if task, err := s.x.TaskByToken(c.Token); err != nil || task != c.Task {
 		t.Errorf("task %d, %v", task, err)
 	}
-	if len(c.Token) > maxToken {
+	if len(c.Token) > token.MaxLength {
 		t.Errorf("token of %d bytes", len(c.Token))
 	}
-	_, _, secret, _ := splitToken(c.Token)
+	_, _, secret, _ := token.Split(c.Token)
 	secret[0]++
 	bad := map[string]string{
-		"guessed secret": makeToken("run-1", c.Task, secret), "no secret": makeToken("run-1", c.Task, [16]byte{}),
-		"other execution": makeToken("run-2", c.Task, secret), "task to come": makeToken("run-1", 1000, secret),
-		"empty": "", "not base64": "%%%", "too long": strings.Repeat("A", maxToken+1), "cut": c.Token[:10],
+		"guessed secret": token.Make("run-1", c.Task, secret), "no secret": token.Make("run-1", c.Task, [16]byte{}),
+		"other execution": token.Make("run-2", c.Task, secret), "task to come": token.Make("run-1", 1000, secret),
+		"empty": "", "not base64": "%%%", "too long": strings.Repeat("A", token.MaxLength+1), "cut": c.Token[:10],
 	}
-	for name, token := range bad {
-		if _, err := s.x.TaskByToken(token); err != ErrInvalidToken {
+	for name, text := range bad {
+		if _, err := s.x.TaskByToken(text); err != ErrInvalidToken {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
