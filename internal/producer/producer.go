@@ -189,7 +189,7 @@ func (p *Producer) Run(ctx context.Context) (*report.Summary, error) {
 		return &report.Summary{}, fmt.Errorf("run: %w", err)
 	}
 	err = s.run(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		s.interrupted, err = true, nil
 	}
 	sum := s.summary(time.Since(start))

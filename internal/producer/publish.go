@@ -41,10 +41,17 @@ func (s *session) publish(work, intake context.Context) error {
 		read <- s.handOn(reading, lines)
 		close(lines)
 	}()
-	g, ctx := errgroup.WithContext(work)
+	// A paced or absent broker may hold a batch for long: after an interrupt it
+	// has the grace period, and is published again on a resume.
+	sending, abandon := context.WithCancelCause(work)
+	defer abandon(nil)
+	defer context.AfterFunc(intake, func() {
+		time.AfterFunc(s.opts.Grace, func() { abandon(context.Cause(intake)) })
+	})()
+	g, ctx := errgroup.WithContext(sending)
 	g.SetLimit(inFlight)
 	err := s.batch(intake, ctx, lines, g)
-	if e := g.Wait(); e != nil {
+	if e := g.Wait(); e != nil && !errors.Is(e, errInterrupted) {
 		err = e
 	}
 	stopReading(err)

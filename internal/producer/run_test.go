@@ -170,11 +170,11 @@ func TestInterruptAndResume(t *testing.T) {
 func TestCancelEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, "")
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancelCause(t.Context())
 	f.answer = func(call.Request) call.Outcome { return call.Outcome{} } // never
 	f.each = func(n int) {
 		if n == 10 {
-			cancel()
+			cancel(errors.New("second interrupt"))
 		}
 	}
 	f.serve()
@@ -187,6 +187,40 @@ func TestCancelEndsAtOnce(t *testing.T) {
 	if err != nil || !sum.Interrupted || sum.Open != 10 || sum.Resume == "" || ExitCode(sum, err) != 130 {
 		t.Errorf("%+v, %v", sum, err)
 	}
+}
+
+// A broker that holds what is published does not hold up an interrupt; what it
+// may have is published again on the resume.
+func TestInterruptDoesNotWaitForASlowBroker(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, "")
+	f.serve()
+	d := f.deps()
+	stop := make(chan struct{})
+	stuck := d
+	stuck.Queue = &holding{Publisher: d.Queue, held: func() { close(stop) }}
+	o := f.options("calls.jsonl", jsonCalls(5))
+	o.Interrupt, o.Grace = stop, 10*time.Millisecond
+	sum, err := f.run(stuck, o)
+	if err != nil || !sum.Interrupted || sum.Open != 5 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	o.Resume, o.Interrupt = true, nil
+	if sum, err = f.run(d, o); err != nil || sum.OK != 5 || len(f.results(o)) != 5 {
+		t.Errorf("resumed: %+v, %v", sum, err)
+	}
+}
+
+// holding publishes nothing until its context ends.
+type holding struct {
+	queue.Publisher
+	held func()
+}
+
+func (h *holding) Publish(ctx context.Context, _ ...queue.Message) error {
+	h.held()
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 func TestStrictRefusesTheWholeFile(t *testing.T) {

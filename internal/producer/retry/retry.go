@@ -22,9 +22,13 @@ const (
 // Do runs f until it succeeds, fails for good or has failed for a minute; what
 // it does is told to log with each failure.
 func Do(ctx context.Context, log *slog.Logger, what string, f func() error) error {
-	start, pause := time.Now(), firstPause
+	var failing time.Time // since when
+	pause := firstPause
 	for {
 		err := f()
+		if failing.IsZero() {
+			failing = time.Now()
+		}
 		var failure *call.Failure
 		switch {
 		case err == nil:
@@ -32,7 +36,7 @@ func Do(ctx context.Context, log *slog.Logger, what string, f func() error) erro
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.As(err, &failure), errors.Is(err, queue.ErrTooLarge), errors.Is(err, queue.ErrClosed),
-			errors.Is(err, queue.ErrNotFound), time.Since(start) > giveUp:
+			errors.Is(err, queue.ErrNotFound), time.Since(failing) > giveUp:
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		log.WarnContext(ctx, "trying again", "what", what, "error", err, "pause", pause)
