@@ -43,9 +43,6 @@ func (p *parser) retriers(o *object) []Retrier {
 		}
 		if n, ok := r.whole("MaxDelaySeconds", 1); ok {
 			retrier.MaxDelay = seconds(n)
-			if retrier.MaxDelay <= retrier.Interval {
-				r.fail("MaxDelaySeconds", "The value of 'MaxDelaySeconds' should be greater than that of 'IntervalSeconds'")
-			}
 		}
 		switch jitter := r.text("JitterStrategy"); jitter {
 		case "", "NONE":
@@ -94,7 +91,10 @@ func (p *parser) errorNames(o *object, last bool) []string {
 		}
 		name := v.Text()
 		if strings.HasPrefix(name, "States.") && !reserved[name] && !strings.HasPrefix(name, "States.Http.StatusCode.") {
-			p.report(CodeSchema, fmt.Sprintf("%s[%d]", o.at(field), i), "'"+name+"' is not a reserved error name; names that start with 'States.' are reserved")
+			p.add(Finding{
+				Severity: SeverityWarning, Code: CodeUnknownError, Path: fmt.Sprintf("%s[%d]", o.at(field), i),
+				Message: "'" + name + "' is not an error of the language, and names that start with 'States.' are reserved",
+			})
 		}
 		if name == "States.ALL" && (len(values) > 1 || !last) {
 			o.fail(field, "'States.ALL' must appear alone and in the last entry")
@@ -111,5 +111,5 @@ var reserved = map[string]bool{
 	"States.ResultPathMatchFailure": true, "States.ParameterPathFailure": true, "States.BranchFailed": true,
 	"States.NoChoiceMatched": true, "States.IntrinsicFailure": true, "States.QueryEvaluationError": true,
 	"States.ExceedToleratedFailureThreshold": true, "States.ItemReaderFailed": true, "States.ResultWriterFailed": true,
-	"States.Http.Socket": true,
+	"States.Http.Socket": true, "States.ReferencePathConflict": true,
 }

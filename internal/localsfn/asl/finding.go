@@ -28,6 +28,7 @@ const (
 	CodeMissingTarget     = "MISSING_TRANSITION_TARGET"
 	CodeUnsupported       = "UNSUPPORTED_FEATURE"
 	CodeUnboundedCallback = "CALLBACK_WITHOUT_TIMEOUT"
+	CodeUnknownError      = "UNKNOWN_ERROR_NAME"
 )
 
 // String is the form CreateStateMachine reports: "CODE: message at path".
