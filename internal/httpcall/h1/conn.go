@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	readBuffer  = 2 << 10
+	readBuffer  = 4 << 10
 	writeBuffer = 4 << 10
+	// firstRead is all the buffer that a call has while it waits; a small answer
+	// fits into it.
+	firstRead = 512
 	// maxInformational bounds the 1xx answers before the real one.
 	maxInformational = 5
 	// graceForAnswer is how long an answer is waited for after the server cut
@@ -27,7 +30,8 @@ const (
 	largeBody = 64 << 10
 )
 
-// Buffers are taken for a call and given back: idle connections hold none.
+// Buffers are taken to write and to read, and given back: a call that waits
+// holds none.
 var (
 	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
 	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, writeBuffer) }}
@@ -44,9 +48,11 @@ type conn struct {
 
 	ctx     context.Context // of the call under way
 	stop    func() bool     // ends the watch over ctx
-	reader  *bufio.Reader
-	allowed int64 // bytes that may still be read
-	got     bool  // a byte of the answer has come
+	reader  *bufio.Reader   // from the first bytes of the answer to its end
+	head    [firstRead]byte // those first bytes
+	unread  []byte          // what the reader has not taken of them
+	allowed int64           // bytes that may still be read
+	got     bool            // a byte of the answer has come
 }
 
 // past is a deadline that ends a read or write at once.
@@ -57,9 +63,7 @@ var past = time.Unix(1, 0)
 func (c *conn) exchange(req *http.Request) (*http.Response, error) {
 	c.ctx = req.Context()
 	c.stop = context.AfterFunc(c.ctx, func() { c.SetDeadline(past) })
-	c.got, c.allowed = false, int64(c.transport.opts.MaxHeader)
-	c.reader = readers.Get().(*bufio.Reader)
-	c.reader.Reset((*counted)(c))
+	c.got, c.allowed, c.unread = false, int64(c.transport.opts.MaxHeader), nil
 	sent := c.send(req)
 	res, err := c.answer(req, sent)
 	if err != nil {
@@ -129,6 +133,13 @@ func (c *conn) answer(req *http.Request, sent *sending) (*http.Response, error) 
 		limited = true
 		c.deadline(limit)
 	}
+	n, err := c.Conn.Read(c.head[:])
+	if n == 0 {
+		return nil, c.explain(err, sent, limited)
+	}
+	c.got, c.unread = true, c.head[:n]
+	c.reader = readers.Get().(*bufio.Reader)
+	c.reader.Reset((*counted)(c))
 	for range maxInformational {
 		res, err := http.ReadResponse(c.reader, req)
 		switch {
@@ -179,9 +190,12 @@ func (c *conn) deadline(d time.Duration) {
 // detach ends the watch and gives the buffer back. It reports whether the
 // connection is as it was before the call.
 func (c *conn) detach() bool {
-	clean := c.stop() && c.reader.Buffered() == 0
-	c.reader.Reset(nil)
-	readers.Put(c.reader)
+	clean := c.stop()
+	if c.reader != nil {
+		clean = clean && c.reader.Buffered() == 0 && len(c.unread) == 0
+		c.reader.Reset(nil)
+		readers.Put(c.reader)
+	}
 	c.reader, c.ctx, c.stop = nil, nil, nil
 	return clean
 }
@@ -205,9 +219,14 @@ func (r *counted) Read(p []byte) (int, error) {
 	if int64(len(p)) > r.allowed {
 		p = p[:r.allowed]
 	}
+	if len(r.unread) > 0 {
+		n := copy(p, r.unread)
+		r.unread = r.unread[n:]
+		r.allowed -= int64(n)
+		return n, nil
+	}
 	n, err := r.Conn.Read(p)
 	r.allowed -= int64(n)
-	r.got = r.got || n > 0
 	return n, err
 }
 
