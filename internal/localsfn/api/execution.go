@@ -316,7 +316,7 @@ func (s *Server) getExecutionHistory(ctx context.Context, body []byte) (any, err
 	if err != nil {
 		return nil, err
 	}
-	from, err := position("history", r.NextToken)
+	at, err := index("history", r.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -326,7 +326,7 @@ func (s *Server) getExecutionHistory(ctx context.Context, body []byte) (any, err
 	}
 	data := r.Data == nil || *r.Data
 	b := []byte(`{"events":[`)
-	n, at := 0, int(from) //nolint:gosec // a number of ours
+	n := 0
 	for ; at < len(events) && n < r.MaxResults && len(b) < historyBytes; at++ {
 		if n++; n > 1 {
 			b = append(b, ',')

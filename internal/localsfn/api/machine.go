@@ -292,16 +292,16 @@ func (s *Server) listStateMachines(_ context.Context, body []byte) (any, error) 
 	if err := r.check(&c, 1024); err != nil {
 		return nil, err
 	}
-	from, err := position("machines", r.NextToken)
+	from, err := index("machines", r.NextToken)
 	if err != nil {
 		return nil, err
 	}
 	all := s.o.Store.Machines()
 	page := machinePage{Machines: []machineItem{}}
-	all = all[min(int(from), len(all)):] //nolint:gosec // a number of ours
+	all = all[min(from, len(all)):]
 	if len(all) > r.MaxResults {
 		all = all[:r.MaxResults]
-		page.NextToken = token("machines", from+uint64(r.MaxResults)) //nolint:gosec // 1 to 1000
+		page.NextToken = token("machines", uint64(from+r.MaxResults)) //nolint:gosec // not negative
 	}
 	for _, m := range all {
 		page.Machines = append(page.Machines, machineItem{s.o.Engine.MachineARN(m.Name), m.Name, m.Type, seconds(m.Created)})

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -141,6 +142,17 @@ func token(kind string, at uint64) string {
 	return base64.StdEncoding.EncodeToString([]byte("1 " + kind + " " + strconv.FormatUint(at, 10)))
 }
 
+// index reads a nextToken that counts what came before.
+func index(kind, token string) (int, error) {
+	at, err := position(kind, token)
+	if err == nil && at > math.MaxInt32 {
+		err = errToken
+	}
+	return int(at), err //nolint:gosec // bounded above
+}
+
+var errToken = &apiError{kind: "InvalidToken", message: "Invalid Token: 'Invalid token'"}
+
 // position reads a nextToken of that kind; "" is 0.
 func position(kind, token string) (uint64, error) {
 	if token == "" {
@@ -150,7 +162,7 @@ func position(kind, token string) (uint64, error) {
 	text, ok := strings.CutPrefix(string(b), "1 "+kind+" ")
 	at, err2 := strconv.ParseUint(text, 10, 64)
 	if err != nil || !ok || err2 != nil {
-		return 0, &apiError{kind: "InvalidToken", message: "Invalid Token: 'Invalid token'"}
+		return 0, errToken
 	}
 	return at, nil
 }
