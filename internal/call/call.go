@@ -49,9 +49,6 @@ func (t TaskToken) String() string {
 // GoString hides the token from %#v.
 func (t TaskToken) GoString() string { return t.String() }
 
-// LogValue hides the token from slog, whose JSON handler does not ask String.
-func (t TaskToken) LogValue() slog.Value { return slog.StringValue(t.String()) }
-
 // LogValue hides the token from structured logs, which encode by JSON.
 func (t TaskToken) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
