@@ -220,12 +220,12 @@ func (x *Execution) schedule(f *frame, e *history.Event) {
 	if x.open == nil {
 		x.open = map[int64]*frame{}
 	}
-	x.open[e.ID] = f
+	x.open[e.ID], x.scheduled = f, e.ID
 }
 
-// beat moves the heartbeat deadline.
+// beat moves the heartbeat deadline. Only who has a token can send heartbeats.
 func (t *task) beat(at int64) {
-	if t.HeartbeatSeconds > 0 {
+	if t.HeartbeatSeconds > 0 && t.Secret != [16]byte{} {
 		t.heartbeat = at + t.HeartbeatSeconds*1000
 	}
 }

@@ -40,6 +40,9 @@ func (x *Execution) Commands() []Command { return x.CommandsSince(0) }
 // the LastID from before a decision, the new ones.
 func (x *Execution) CommandsSince(id int64) []Command {
 	var numbers []int64
+	if id >= x.scheduled {
+		return nil
+	}
 	for n := range x.open {
 		if n > id {
 			numbers = append(numbers, n)

@@ -158,7 +158,7 @@ func (d *decision) handle(in Input) {
 			d.taskFailed(f, fault.Fault{Name: in.Error, Cause: in.Cause})
 		}
 	case Heartbeat:
-		if f := d.x.open[in.Task]; f != nil && f.task.HeartbeatSeconds > 0 {
+		if f := d.x.open[in.Task]; f != nil && f.task.heartbeat != 0 {
 			d.emit(f, history.Event{Type: history.HeartbeatReceived})
 		}
 	case Tick:

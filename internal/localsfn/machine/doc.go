@@ -25,4 +25,8 @@
 // of a Parallel state and each iteration of a Map state is a frame below the
 // one whose state started it. A decision runs every frame on until it needs
 // something from outside, one frame after the other.
+//
+// Below this package are pure helpers: field evaluates fields that are read at
+// run time, fault words errors and matches them to retriers and catchers,
+// contextobject builds "$$", token writes task tokens, eventtype names events.
 package machine

@@ -36,8 +36,10 @@ type Execution struct {
 	// frames holds every live frame by number; root is frame 0.
 	root   *frame
 	frames map[int32]*frame
-	// open are the frames whose task is out, by task number.
-	open map[int64]*frame
+	// open are the frames whose task is out, by task number; scheduled is the
+	// highest number there was.
+	open      map[int64]*frame
+	scheduled int64
 }
 
 // Status is "" before the first event.

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"slices"
+
 	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/history"
@@ -101,24 +103,12 @@ func (g *group) mayStart() bool {
 
 // remove takes a child out.
 func (g *group) remove(child *frame) {
-	for i, c := range g.children {
-		if c == child {
-			g.children = append(g.children[:i], g.children[i+1:]...)
-			break
-		}
-	}
+	g.children = slices.DeleteFunc(g.children, func(c *frame) bool { return c == child })
 	child.drop()
 }
 
 // drop marks the frame and everything below it as removed.
-func (f *frame) drop() {
-	f.removed = true
-	if f.group != nil {
-		for _, c := range f.group.children {
-			c.drop()
-		}
-	}
-}
+func (f *frame) drop() { f.each(func(below *frame) { below.removed = true }) }
 
 // variable looks a variable up here and in the enclosing scopes.
 func (f *frame) variable(name string) (expr.Value, bool) {

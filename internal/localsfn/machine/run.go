@@ -31,7 +31,9 @@ func (d *decision) machine(f *frame) *asl.Machine {
 // state is the definition of the frame's current state.
 func (d *decision) state(f *frame) *asl.State {
 	if f.def == nil || f.def.Name != f.state {
-		f.def = d.machine(f).States[f.state]
+		if f.def = d.machine(f).States[f.state]; f.def == nil {
+			panic("machine: the execution is in state " + f.state + ", which the program does not have")
+		}
 	}
 	return f.def
 }

@@ -203,6 +203,7 @@ func dump(x *Execution) string {
 	for _, n := range slices.Sorted(maps.Keys(x.frames)) {
 		fmt.Fprintf(&out, "frame %d is %d\n", n, x.frames[n].number)
 	}
+	fmt.Fprintf(&out, "scheduled %d\n", x.scheduled)
 	for _, n := range slices.Sorted(maps.Keys(x.open)) {
 		fmt.Fprintf(&out, "task %d in %d\n", n, x.open[n].number)
 	}

@@ -109,6 +109,18 @@ func TestTaskTimeout(t *testing.T) {
 	}
 }
 
+// TestHeartbeatNeedsAToken: nobody could send heartbeats for a plain request.
+func TestHeartbeatNeedsAToken(t *testing.T) {
+	t.Parallel()
+	s := begin(t, lone(`{`+lambdaTask+`, "HeartbeatSeconds": 5, "End": true}`), `{}`)
+	if at, ok := s.x.NextDeadline(); ok {
+		t.Errorf("something is due at %v", at)
+	}
+	if events := s.decide(Heartbeat{Task: s.command().Task}); len(events) != 0 {
+		t.Errorf("a heartbeat made %d events", len(events))
+	}
+}
+
 func TestTimeoutSecondsPathRefuses(t *testing.T) {
 	t.Parallel()
 	const prefix = "An error occurred while executing the state 'S' (entered at the event id #2). "
