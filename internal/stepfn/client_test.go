@@ -223,6 +223,22 @@ func (sink) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}")), Request: r}, nil
 }
 
+// BenchmarkRoundTrip is Succeed over the network, many at once; the server's
+// work is part of it.
+func BenchmarkRoundTrip(b *testing.B) {
+	_, c := setup(b)
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := c.Heartbeat(context.Background(), "token"); !errors.Is(err, call.ErrTaskGone) {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkSucceed is the SDK's own work for one call.
 func BenchmarkSucceed(b *testing.B) {
 	s := stepfntest.New(b)
 	output := []byte(`{"statusCode":200,"headers":{"Content-Type":"application/json"},"body":{"ok":true},"attempts":1,"durationMs":12}`)

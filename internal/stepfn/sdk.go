@@ -15,20 +15,16 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"callfleet/internal/httpcall/h1"
 	"callfleet/internal/telemetry"
 )
 
+// newHTTPClient makes connections for very many calls at once. Redirects are
+// not followed: no answer of the API is one.
 func newHTTPClient(o Options) *http.Client {
 	d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:           d.DialContext,
-			TLSHandshakeTimeout:   10 * time.Second,
-			ResponseHeaderTimeout: o.Timeout,
-			MaxIdleConnsPerHost:   o.Connections,
-			IdleConnTimeout:       60 * time.Second,
-			DisableCompression:    true, // answers of the hot calls are a few bytes
-		},
+		Transport:     h1.New(h1.Options{Dial: d.DialContext, HeaderTimeout: o.Timeout, IdlePerHost: o.Connections}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -52,8 +52,8 @@ func TestTrace(t *testing.T) {
 	for _, s := range spans.Ended() {
 		byName[s.Name()] = append(byName[s.Name()], s)
 		for _, a := range s.Attributes() {
-			if strings.Contains(a.Value.Emit(), "secret") {
-				t.Errorf("span %s shows %s=%s", s.Name(), a.Key, a.Value.Emit())
+			if strings.Contains(a.Value.String(), "secret") {
+				t.Errorf("span %s shows %s=%s", s.Name(), a.Key, a.Value.String())
 			}
 		}
 	}
@@ -81,7 +81,7 @@ func TestTrace(t *testing.T) {
 	for _, s := range byName["GET"] {
 		for _, a := range s.Attributes() {
 			if a.Key == "http.request.resend_count" {
-				resends = append(resends, a.Value.Emit())
+				resends = append(resends, a.Value.String())
 			}
 		}
 	}
