@@ -19,29 +19,87 @@ type dynamo struct{ get, put, update, delete itemOperation }
 
 // request are the parameters of the four operations, as far as they are served.
 type request struct {
-	TableName                 *string
-	Key, Item                 map[string]json.RawMessage
-	ConsistentRead            *bool
-	ProjectionExpression      *string
-	ConditionExpression       *string
-	UpdateExpression          *string
-	ExpressionAttributeNames  map[string]string
-	ExpressionAttributeValues map[string]json.RawMessage
-	ReturnValues              string
+	params
+	table     *string
+	key, item expr.Value // absent if missing
+}
+
+// readItemRequest takes apart what every operation needs; required is the
+// member that this one needs besides TableName.
+func readItemRequest(p params, required string) (*request, error) {
+	r := &request{params: p, key: p.Get("Key"), item: p.Get("Item")}
+	if t := p.Get("TableName"); t.Kind() == expr.KindString {
+		name := t.Text()
+		r.table = &name
+	} else if t.Kind() != expr.Absent && t.Kind() != expr.KindNull {
+		return nil, dynamoFailure("SerializationException", "TableName must be a string")
+	}
+	for _, v := range []*expr.Value{&r.key, &r.item} {
+		switch v.Kind() {
+		case expr.KindNull:
+			*v = expr.Value{}
+		case expr.Absent, expr.KindObject:
+		default:
+			return nil, dynamoFailure("SerializationException", "Key and Item must be JSON objects")
+		}
+	}
+	return r, r.check(required)
+}
+
+// optional is a member that is a string, or nil.
+func (r *request) optional(name string) *string {
+	v := r.Get(name)
+	if v.Kind() != expr.KindString {
+		return nil
+	}
+	s := v.Text()
+	return &s
+}
+
+// returnValues is ReturnValues, "" if it is not there.
+func (r *request) returnValues() string { return r.Get("ReturnValues").Text() }
+
+// names are the ExpressionAttributeNames.
+func (r *request) names() map[string]string {
+	members := r.Get("ExpressionAttributeNames").Members()
+	if len(members) == 0 {
+		return nil
+	}
+	all := make(map[string]string, len(members))
+	for _, m := range members {
+		all[m.Key] = m.Value.Text()
+	}
+	return all
+}
+
+// values are the ExpressionAttributeValues.
+func (r *request) values() item { return itemOf(r.Get("ExpressionAttributeValues")) }
+
+// item is DynamoDB JSON taken apart.
+type item map[string]json.RawMessage
+
+// itemOf takes a JSON object apart; nil if it is absent.
+func itemOf(v expr.Value) item {
+	if v.Kind() != expr.KindObject {
+		return nil
+	}
+	members := v.Members()
+	all := make(item, len(members))
+	for _, m := range members {
+		all[m.Key] = m.Value.JSON()
+	}
+	return all
 }
 
 // on makes an integration of an operation; required names the member that it
 // needs besides TableName.
 func (o itemOperation) on(required string) integration {
 	return func(ctx context.Context, _ *Call, p params) (expr.Value, error) {
-		var r request
-		if err := json.Unmarshal(p.JSON(), &r); err != nil {
-			return expr.Value{}, dynamoFailure("SerializationException", "The parameters cannot be read: "+err.Error())
-		}
-		if err := r.check(required); err != nil {
+		r, err := readItemRequest(p, required)
+		if err != nil {
 			return expr.Value{}, err
 		}
-		members, err := o(ctx, &r)
+		members, err := o(ctx, r)
 		if err != nil {
 			return expr.Value{}, err
 		}
@@ -61,12 +119,12 @@ func (r *request) check(required string) error {
 		found = append(found, "Value "+value+" at '"+member+"' failed to satisfy constraint: Member must "+rule)
 	}
 	switch {
-	case r.TableName == nil:
+	case r.table == nil:
 		add("null", "tableName", "not be null")
-	case strings.TrimFunc(*r.TableName, inTableName) != "" || *r.TableName == "":
-		add("'"+*r.TableName+"'", "tableName", "satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
+	case strings.TrimFunc(*r.table, inTableName) != "" || *r.table == "":
+		add("'"+*r.table+"'", "tableName", "satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
 	}
-	if required == "key" && r.Key == nil || required == "item" && r.Item == nil {
+	if required == "key" && r.key.IsAbsent() || required == "item" && r.item.IsAbsent() {
 		add("null", required, "not be null")
 	}
 	if len(found) == 0 {

@@ -22,9 +22,6 @@ func (h *Handoff) localDynamo() dynamo {
 // local is DynamoDB over one Table.
 type local struct{ table Table }
 
-// item is DynamoDB JSON taken apart.
-type item map[string]json.RawMessage
-
 var errNoTable = &Failure{Name: "DynamoDB.ResourceNotFoundException", Cause: "no table is configured (set CALLFLEET_TEMPLATES or CALLFLEET_DYNAMODB_ENDPOINT)"}
 
 // open checks the parts of a request that this table cannot serve.
@@ -32,32 +29,32 @@ func (t local) open(r *request) error {
 	switch {
 	case t.table == nil:
 		return errNoTable
-	case *r.TableName != t.table.Name():
+	case *r.table != t.table.Name():
 		return dynamoFailure("ResourceNotFoundException", "Requested resource not found")
-	case r.ConditionExpression != nil:
+	case r.optional("ConditionExpression") != nil:
 		return dynamoFailure("ValidationException", "ConditionExpression is not served by the local table")
-	case r.ProjectionExpression != nil:
+	case r.optional("ProjectionExpression") != nil:
 		return dynamoFailure("ValidationException", "ProjectionExpression is not served by the local table")
 	}
 	return nil
 }
 
 // key checks that k holds exactly the key of the table.
-func (t local) key(k item) (json.RawMessage, error) {
+func (t local) key(k expr.Value) (json.RawMessage, error) {
 	names := t.table.KeyNames()
 	for _, n := range names {
-		if k[n] == nil || len(k) != len(names) {
+		if k.Get(n).IsAbsent() || k.Len() != len(names) {
 			return nil, dynamoFailure("ValidationException", "The provided key element does not match the schema")
 		}
 	}
-	return json.Marshal(k)
+	return k.JSON(), nil
 }
 
 func (t local) get(ctx context.Context, r *request) ([]expr.Member, error) {
 	if err := t.open(r); err != nil {
 		return nil, err
 	}
-	key, err := t.key(r.Key)
+	key, err := t.key(r.key)
 	if err != nil {
 		return nil, err
 	}
@@ -103,27 +100,23 @@ func (t local) put(ctx context.Context, r *request) ([]expr.Member, error) {
 	if err := t.open(r); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(r.Item)
-	if err != nil {
-		return nil, err
-	}
-	key := item{}
+	text := r.item.JSON()
+	var key []expr.Member
 	for _, n := range t.table.KeyNames() {
-		if key[n] = r.Item[n]; key[n] == nil {
+		v := r.item.Get(n)
+		if v.IsAbsent() {
 			return nil, dynamoFailure("ValidationException", "One or more parameter values were invalid: Missing the key "+n+" in the item")
 		}
+		key = append(key, expr.Member{Key: n, Value: v})
 	}
 	var old json.RawMessage
-	if r.ReturnValues == "ALL_OLD" {
-		k, err := t.key(key)
-		if err != nil {
-			return nil, err
-		}
-		if old, _, err = t.read(ctx, k); err != nil {
+	if r.returnValues() == "ALL_OLD" {
+		var err error
+		if old, _, err = t.read(ctx, expr.Object(key...).JSON()); err != nil {
 			return nil, err
 		}
 	}
-	err = t.write(ctx, func() error { return t.table.Put(ctx, text, Any) })
+	err := t.write(ctx, func() error { return t.table.Put(ctx, text, Any) })
 	return returned(old), err
 }
 
@@ -139,12 +132,12 @@ func (t local) delete(ctx context.Context, r *request) ([]expr.Member, error) {
 	if err := t.open(r); err != nil {
 		return nil, err
 	}
-	key, err := t.key(r.Key)
+	key, err := t.key(r.key)
 	if err != nil {
 		return nil, err
 	}
 	var old json.RawMessage
-	if r.ReturnValues == "ALL_OLD" {
+	if r.returnValues() == "ALL_OLD" {
 		if old, _, err = t.read(ctx, key); err != nil {
 			return nil, err
 		}
@@ -161,7 +154,7 @@ func (t local) update(ctx context.Context, r *request) ([]expr.Member, error) {
 	if err := t.open(r); err != nil {
 		return nil, err
 	}
-	key, err := t.key(r.Key)
+	key, err := t.key(r.key)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +173,7 @@ func (t local) update(ctx context.Context, r *request) ([]expr.Member, error) {
 				return nil, fmt.Errorf("stored item: %w", err)
 			}
 		}
-		now, err := change.apply(old, r.Key)
+		now, err := change.apply(old, itemOf(r.key))
 		if err != nil {
 			return nil, err
 		}
@@ -189,7 +182,7 @@ func (t local) update(ctx context.Context, r *request) ([]expr.Member, error) {
 		}
 		err = t.write(ctx, func() error { return t.table.Put(ctx, text, revision) })
 		if err == nil {
-			return chosen(r.ReturnValues, old, now)
+			return chosen(r.returnValues(), old, now)
 		}
 		if !errors.Is(err, ErrChanged) {
 			return nil, err

@@ -17,12 +17,12 @@ func (h *Handoff) remoteDynamo() dynamo {
 }
 
 func (h *Handoff) remoteGet(ctx context.Context, r *request) ([]expr.Member, error) {
-	key, err := sdkItem(r.Key)
+	key, err := sdkItem(itemOf(r.key))
 	if err != nil {
 		return nil, err
 	}
 	out, err := h.o.DynamoDB.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: r.TableName, Key: key, ConsistentRead: r.ConsistentRead, ProjectionExpression: r.ProjectionExpression, ExpressionAttributeNames: r.ExpressionAttributeNames,
+		TableName: r.table, Key: key, ConsistentRead: r.consistent(), ProjectionExpression: r.optional("ProjectionExpression"), ExpressionAttributeNames: r.names(),
 	})
 	if err != nil {
 		return nil, sdkFailure(ctx, "DynamoDB", "AmazonDynamoDBv2", err)
@@ -34,17 +34,17 @@ func (h *Handoff) remoteGet(ctx context.Context, r *request) ([]expr.Member, err
 }
 
 func (h *Handoff) remotePut(ctx context.Context, r *request) ([]expr.Member, error) {
-	item, err := sdkItem(r.Item)
+	item, err := sdkItem(itemOf(r.item))
 	if err != nil {
 		return nil, err
 	}
-	values, err := sdkItem(r.ExpressionAttributeValues)
+	values, err := sdkItem(r.values())
 	if err != nil {
 		return nil, err
 	}
 	out, err := h.o.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: r.TableName, Item: item, ConditionExpression: r.ConditionExpression, ExpressionAttributeNames: r.ExpressionAttributeNames,
-		ExpressionAttributeValues: values, ReturnValues: types.ReturnValue(r.ReturnValues),
+		TableName: r.table, Item: item, ConditionExpression: r.optional("ConditionExpression"), ExpressionAttributeNames: r.names(),
+		ExpressionAttributeValues: values, ReturnValues: types.ReturnValue(r.returnValues()),
 	})
 	if err != nil {
 		return nil, sdkFailure(ctx, "DynamoDB", "AmazonDynamoDBv2", err)
@@ -53,17 +53,17 @@ func (h *Handoff) remotePut(ctx context.Context, r *request) ([]expr.Member, err
 }
 
 func (h *Handoff) remoteUpdate(ctx context.Context, r *request) ([]expr.Member, error) {
-	key, err := sdkItem(r.Key)
+	key, err := sdkItem(itemOf(r.key))
 	if err != nil {
 		return nil, err
 	}
-	values, err := sdkItem(r.ExpressionAttributeValues)
+	values, err := sdkItem(r.values())
 	if err != nil {
 		return nil, err
 	}
 	out, err := h.o.DynamoDB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: r.TableName, Key: key, UpdateExpression: r.UpdateExpression, ConditionExpression: r.ConditionExpression,
-		ExpressionAttributeNames: r.ExpressionAttributeNames, ExpressionAttributeValues: values, ReturnValues: types.ReturnValue(r.ReturnValues),
+		TableName: r.table, Key: key, UpdateExpression: r.optional("UpdateExpression"), ConditionExpression: r.optional("ConditionExpression"),
+		ExpressionAttributeNames: r.names(), ExpressionAttributeValues: values, ReturnValues: types.ReturnValue(r.returnValues()),
 	})
 	if err != nil {
 		return nil, sdkFailure(ctx, "DynamoDB", "AmazonDynamoDBv2", err)
@@ -72,22 +72,32 @@ func (h *Handoff) remoteUpdate(ctx context.Context, r *request) ([]expr.Member, 
 }
 
 func (h *Handoff) remoteDelete(ctx context.Context, r *request) ([]expr.Member, error) {
-	key, err := sdkItem(r.Key)
+	key, err := sdkItem(itemOf(r.key))
 	if err != nil {
 		return nil, err
 	}
-	values, err := sdkItem(r.ExpressionAttributeValues)
+	values, err := sdkItem(r.values())
 	if err != nil {
 		return nil, err
 	}
 	out, err := h.o.DynamoDB.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: r.TableName, Key: key, ConditionExpression: r.ConditionExpression, ExpressionAttributeNames: r.ExpressionAttributeNames,
-		ExpressionAttributeValues: values, ReturnValues: types.ReturnValue(r.ReturnValues),
+		TableName: r.table, Key: key, ConditionExpression: r.optional("ConditionExpression"), ExpressionAttributeNames: r.names(),
+		ExpressionAttributeValues: values, ReturnValues: types.ReturnValue(r.returnValues()),
 	})
 	if err != nil {
 		return nil, sdkFailure(ctx, "DynamoDB", "AmazonDynamoDBv2", err)
 	}
 	return attributes(out.Attributes), nil
+}
+
+// consistent is ConsistentRead, or nil.
+func (r *request) consistent() *bool {
+	v := r.Get("ConsistentRead")
+	if v.Kind() != expr.KindBool {
+		return nil
+	}
+	b := v.Bool()
+	return &b
 }
 
 func attributes(item map[string]types.AttributeValue) []expr.Member {

@@ -169,7 +169,7 @@ func TestItemFailures(t *testing.T) {
 		{"putItem", `{"TableName":"/T","Item":{}}`, "DynamoDB.AmazonDynamoDBException", "1 validation error detected: Value '/T' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+ ("},
 		{"putItem", `{"TableName":"T","Item":{"PK":{"S":"a"}}}`, "DynamoDB.AmazonDynamoDBException", "One or more parameter values were invalid: Missing the key SK in the item ("},
 		{"getItem", `{"TableName":"T","Key":{"PK":{"S":"a"}}}`, "DynamoDB.AmazonDynamoDBException", "The provided key element does not match the schema ("},
-		{"getItem", `{"TableName":5}`, "DynamoDB.AmazonDynamoDBException", "The parameters cannot be read: "},
+		{"getItem", `{"TableName":5}`, "DynamoDB.AmazonDynamoDBException", "TableName must be a string ("},
 		{"getItem", `[]`, "States.Runtime", "The parameters of the task must be a JSON object."},
 	} {
 		_, f := do(t, h, dynamoARN+tc.op, tc.parameters)

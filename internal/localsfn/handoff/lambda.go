@@ -96,7 +96,7 @@ func (h *Handoff) invoke(ctx context.Context, c *Call, p params) (expr.Value, er
 	out := withMetadata(members, id, []header{
 		{"X-Amz-Executed-Version", a.version}, {"x-amzn-Remapped-Content-Length", "0"}, {"Connection", "keep-alive"},
 		{"x-amzn-RequestId", id}, {"Content-Length", itoa(len(a.body))},
-		{"Date", time.Now().UTC().Format(http.TimeFormat)}, {"Content-Type", "application/json"},
+		{"Date", httpDate()}, {"Content-Type", "application/json"},
 	})
 	return out.With("StatusCode", expr.Int(int64(a.status))), nil
 }
@@ -214,7 +214,7 @@ func (h *Handoff) post(ctx context.Context, u string, c *Call, in invocation) (*
 	if resp.StatusCode/100 == 2 {
 		a := &functionAnswer{body: body, failed: resp.Header.Get("X-Amz-Function-Error") != "", status: resp.StatusCode,
 			version: resp.Header.Get("X-Amz-Executed-Version"), log: resp.Header.Get("X-Amz-Log-Result")}
-		if a.version == "" {
+		if a.version == "" || strings.ContainsAny(a.version, "\"\\") {
 			a.version = "$LATEST"
 		}
 		return a, nil

@@ -25,10 +25,11 @@ func badUpdate(format string, args ...any) *Failure {
 // nothing.
 func parseUpdate(r *request) (*change, error) {
 	c := &change{}
-	if r.UpdateExpression == nil {
+	text := r.optional("UpdateExpression")
+	if text == nil {
 		return c, nil
 	}
-	p := &updateParser{r: r, tokens: lex(*r.UpdateExpression)}
+	p := &updateParser{names: r.names(), values: r.values(), tokens: lex(*text)}
 	seen := map[string]bool{}
 	for p.peek() != "" {
 		section := strings.ToUpper(p.next())
@@ -52,7 +53,7 @@ func parseUpdate(r *request) (*change, error) {
 			p.next()
 		}
 	}
-	return c, c.distinct(r.Key)
+	return c, c.distinct(itemOf(r.key))
 }
 
 // distinct checks that no attribute is changed twice, and none of the key.
@@ -116,7 +117,8 @@ func lex(s string) []string {
 }
 
 type updateParser struct {
-	r      *request
+	names  map[string]string
+	values item
 	tokens []string
 }
 
@@ -154,7 +156,7 @@ func (p *updateParser) name() (string, error) {
 	if t[0] != '#' {
 		return t, nil
 	}
-	name, ok := p.r.ExpressionAttributeNames[t]
+	name, ok := p.names[t]
 	if !ok {
 		return "", badUpdate("An expression attribute name used in the document path is not defined; attribute name: %s", t)
 	}
@@ -164,7 +166,7 @@ func (p *updateParser) name() (string, error) {
 // value reads a placeholder.
 func (p *updateParser) value() (json.RawMessage, error) {
 	t := p.next()
-	v, ok := p.r.ExpressionAttributeValues[t]
+	v, ok := p.values[t]
 	if !ok {
 		return nil, badUpdate("An expression attribute value used in expression is not defined; attribute value: %s", t)
 	}

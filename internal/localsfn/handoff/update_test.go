@@ -4,15 +4,21 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"callfleet/internal/localsfn/expr"
 )
 
 func updateOf(text string) *request {
-	return &request{
-		UpdateExpression: &text, Key: item{"PK": json.RawMessage(`{"S":"k"}`)},
-		ExpressionAttributeNames: map[string]string{"#n": "name"},
-		ExpressionAttributeValues: item{":s": json.RawMessage(`{"S":"x"}`), ":1": json.RawMessage(`{"N":"1"}`), ":h": json.RawMessage(`{"N":"0.5"}`),
-			":set": json.RawMessage(`{"SS":["b","c"]}`), ":bad": json.RawMessage(`{"S":"x","Z":1}`), ":none": json.RawMessage(`{}`)},
+	str := func(s string) expr.Value { return expr.Object(expr.Member{Key: "S", Value: expr.String(s)}) }
+	values, err := expr.Parse([]byte(`{":s":{"S":"x"},":1":{"N":"1"},":h":{"N":"0.5"},":set":{"SS":["b","c"]},":none":{}}`))
+	if err != nil {
+		panic(err)
 	}
+	return &request{key: expr.Object(expr.Member{Key: "PK", Value: str("k")}), params: params{expr.Object(
+		expr.Member{Key: "UpdateExpression", Value: expr.String(text)},
+		expr.Member{Key: "ExpressionAttributeNames", Value: expr.Object(expr.Member{Key: "#n", Value: expr.String("name")})},
+		expr.Member{Key: "ExpressionAttributeValues", Value: values},
+	)}}
 }
 
 func TestUpdateExpressions(t *testing.T) {
@@ -31,7 +37,7 @@ func TestUpdateExpressions(t *testing.T) {
 			t.Errorf("%s: %v", tc.expression, err)
 			continue
 		}
-		got, err := c.apply(item{"PK": json.RawMessage(`{"S":"k"}`), "n": json.RawMessage(`{"N":"2"}`), "set": json.RawMessage(`{"SS":["a","b"]}`)}, r.Key)
+		got, err := c.apply(item{"PK": json.RawMessage(`{"S":"k"}`), "n": json.RawMessage(`{"N":"2"}`), "set": json.RawMessage(`{"SS":["a","b"]}`)}, itemOf(r.key))
 		if err != nil {
 			t.Errorf("%s: %v", tc.expression, err)
 			continue
@@ -83,7 +89,7 @@ func FuzzParseUpdate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if now, err := c.apply(item{"n": json.RawMessage(`{"N":"2"}`)}, r.Key); err == nil && now["PK"] == nil {
+		if now, err := c.apply(item{"n": json.RawMessage(`{"N":"2"}`)}, itemOf(r.key)); err == nil && now["PK"] == nil {
 			t.Errorf("%q lost the key", expression)
 		}
 	})
