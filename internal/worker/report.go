@@ -97,9 +97,17 @@ func (w *Worker) try(ctx context.Context, j *job, what string, send func(context
 	}
 }
 
-// once sends when its turn comes.
+// once sends when its turn comes, unless ctx ends first.
 func (w *Worker) once(ctx context.Context, send func(context.Context) error) error {
-	w.reports <- struct{}{}
+	select {
+	case w.reports <- struct{}{}: // even if ctx has ended: the call has not been in vain
+	default:
+		select {
+		case w.reports <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	defer func() { <-w.reports }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 	defer cancel()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/trace"
@@ -77,17 +78,22 @@ func TestTrace(t *testing.T) {
 	if got := b.sfn.Parents(); len(got) != 1 || !strings.Contains(got[0], byName["report"][0].SpanContext().SpanID().String()) {
 		t.Errorf("Step Functions was told %q, want the report's span", got)
 	}
-	var resends []string
-	for _, s := range byName["GET"] {
+	if resends := values(byName["GET"], "http.request.resend_count"); len(resends) != 1 || resends[0] != "1" {
+		t.Errorf("got resend counts %q, want 1 on the second attempt", resends)
+	}
+}
+
+// values are those of one attribute, where it is set.
+func values(spans []trace.ReadOnlySpan, key attribute.Key) []string {
+	var out []string
+	for _, s := range spans {
 		for _, a := range s.Attributes() {
-			if a.Key == "http.request.resend_count" {
-				resends = append(resends, a.Value.String())
+			if a.Key == key {
+				out = append(out, a.Value.String())
 			}
 		}
 	}
-	if len(resends) != 1 || resends[0] != "1" {
-		t.Errorf("got resend counts %q, want 1 on the second attempt", resends)
-	}
+	return out
 }
 
 func TestMetrics(t *testing.T) {

@@ -306,6 +306,23 @@ func TestReportIsTriedUntilItIsRecorded(t *testing.T) {
 	}
 }
 
+// While Step Functions is away, a worker that is told to stop hands the calls
+// back that it cannot report.
+func TestDrainWithoutStepFunctions(t *testing.T) {
+	t.Parallel()
+	b := setup(t, time.Minute, answer)
+	b.opts.DrainTimeout = 50 * time.Millisecond
+	b.opts.Slots = 300
+	b.sfn.Fail("SendTaskSuccess", "InternalFailure", http.StatusInternalServerError, 1<<16)
+	b.send(t, 300, nil)
+	w, stop := b.run(t)
+	eventually(t, "all calls", func() bool { return b.calls.Load() == 300 })
+	must(t, stop())
+	if s := w.Stats(); s.HandedBack != 300 || s.Succeeded != 0 {
+		t.Errorf("got %+v, want all handed back", s)
+	}
+}
+
 // The report is recorded, but its answer is lost: the next try finds the task
 // settled, which is all that is wanted.
 func TestReportWhoseAnswerIsLost(t *testing.T) {
