@@ -2,6 +2,7 @@ package asl
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -224,6 +225,24 @@ func TestCheckExpress(t *testing.T) {
 	}
 	if got := lines(CheckExpress(program)); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestVariableReferences: by state, sorted, without those of inner states.
+func TestVariableReferences(t *testing.T) {
+	t.Parallel()
+	program, findings := Parse([]byte(`{"StartAt": "A", "States": {
+		"A": {"Type": "Pass", "Assign": {"x": "$no"}, "Result": {"a.$": "$no"}, "Next": "B"},
+		"B": {"Type": "Pass", "InputPath": "$x.y", "Parameters": {"lit": "$no", "in": [{"a.$": "States.Format('$no {}', $f)"}]}, "Next": "C"},
+		"C": {"Type": "Choice", "Choices": [{"And": [{"Variable": "$z", "NumericEqualsPath": "$y[0]"}], "Assign": {"w.$": "$x"}, "Next": "M"}]},
+		"M": {"Type": "Map", "MaxConcurrencyPath": "$m", "ItemSelector": {"v.$": "$$.Map.Item.Value"}, "ItemProcessor": {"StartAt": "I", "States": {
+			"I": {"Type": "Pass", "OutputPath": "$inner", "End": true}}}, "Catch": [{"ErrorEquals": ["States.ALL"], "Assign": {"e.$": "$c"}, "Next": "A"}], "End": true}}}`))
+	if len(findings) != 0 {
+		t.Fatal(findings)
+	}
+	want := map[string][]string{"B": {"f", "x"}, "C": {"x", "y", "z"}, "M": {"c", "m"}, "I": {"inner"}}
+	if got := program.VariableReferences(); !maps.EqualFunc(got, want, slices.Equal[[]string]) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

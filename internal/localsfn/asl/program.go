@@ -101,6 +101,9 @@ type State struct {
 	Items          *expr.Path
 	MaxConcurrency Amount
 	Tolerated      Tolerance
+
+	// variables are those its own fields refer to.
+	variables []string
 }
 
 // Filter is an InputPath or OutputPath.

@@ -43,6 +43,7 @@ func (p *parser) state(name string, v expr.Value, path string) *State {
 		s.Next, s.Default = o.text("Next"), o.text("Default")
 		return s // its other fields are another language's
 	}
+	s.variables = variables(v)
 	p.common(o, s)
 	p.kind(o, s)
 	o.finish()
