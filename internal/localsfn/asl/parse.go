@@ -141,8 +141,10 @@ func (p *parser) checkTargets(path string, m *Machine) {
 		reached[target] = true
 	}
 	follow(m.StartAt, path+"/StartAt", "StartAt")
+	opaque := false
 	for _, name := range m.Order {
 		s := m.States[name]
+		opaque = opaque || s.opaque
 		follow(s.Next, s.Path+"/Next", "Next")
 		follow(s.Default, s.Path+"/Default", "Default")
 		for i, r := range s.Rules {
@@ -152,8 +154,8 @@ func (p *parser) checkTargets(path string, m *Machine) {
 			follow(c.Next, fmt.Sprintf("%s/Catch[%d]/Next", s.Path, i), "Next")
 		}
 	}
-	if m.StartAt == "" {
-		return // reported; every state would be out of reach
+	if m.StartAt == "" || opaque {
+		return // what is reported already would put states out of reach
 	}
 	for _, name := range m.Order {
 		if !reached[name] {

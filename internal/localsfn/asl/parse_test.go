@@ -54,6 +54,7 @@ func TestTopLevel(t *testing.T) {
 		"version":             {`{"StartAt": "A", "Version": "2.0", "States": {"A": {"Type": "Succeed"}}}`, []string{"SCHEMA_VALIDATION_FAILED: The field 'Version' should have one of these values: [1.0] at /Version"}},
 		"TimeoutSeconds":      {`{"StartAt": "A", "TimeoutSeconds": 0, "States": {"A": {"Type": "Succeed"}}}`, []string{"SCHEMA_VALIDATION_FAILED: The value 0 is less than the minimum 1 at /TimeoutSeconds"}},
 		"JSONata":             {`{"StartAt": "A", "QueryLanguage": "JSONata", "States": {"A": {"Type": "Succeed"}}}`, []string{"UNSUPPORTED_FEATURE: QueryLanguage 'JSONata' is not supported by this engine; write the state in JSONPath at /QueryLanguage"}},
+		"JSONata state":       {`{"StartAt": "A", "States": {"A": {"Type": "Choice", "QueryLanguage": "JSONata", "Choices": [{"Condition": true, "Next": "B"}]}, "B": {"Type": "Succeed"}}}`, []string{"UNSUPPORTED_FEATURE: QueryLanguage 'JSONata' is not supported by this engine; write the state in JSONPath at /States/A/QueryLanguage"}},
 		"state name with /":   {`{"StartAt": "A/B~", "States": {"A/B~": {"Type": "Pass"}}}`, []string{"SCHEMA_VALIDATION_FAILED: One of these fields is required: [Next, End] at /States/A~1B~0"}},
 	}
 	for name, c := range cases {

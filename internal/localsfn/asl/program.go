@@ -104,6 +104,8 @@ type State struct {
 
 	// variables are those its own fields refer to.
 	variables []string
+	// opaque marks a state that could not be read: it may lead anywhere.
+	opaque bool
 }
 
 // Filter is an InputPath or OutputPath.

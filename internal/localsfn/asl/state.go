@@ -34,13 +34,13 @@ func (p *parser) state(name string, v expr.Value, path string) *State {
 		if o.has("Type") {
 			o.fail("Type", "The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, Choice, Parallel, Map]")
 		}
-		s.Next, s.Default = o.text("Next"), o.text("Default")
+		s.opaque, s.Next = true, o.text("Next")
 		return s
 	}
 	o.text("Comment")
 	p.queryLanguage(o)
 	if o.v.Get("QueryLanguage").Text() == "JSONata" {
-		s.Next, s.Default = o.text("Next"), o.text("Default")
+		s.opaque, s.Next = true, o.text("Next")
 		return s // its other fields are another language's
 	}
 	s.variables = variables(v)
