@@ -16,7 +16,7 @@ var kinds = map[string]Kind{
 // state reads one state. It always returns one, so that targets are checked
 // however broken the state is.
 func (p *parser) state(name string, v expr.Value, path string) *State {
-	s := &State{Name: name, Path: path}
+	s := &State{Name: name, Path: path, opaque: true}
 	if len([]rune(name)) > maxNameLength {
 		p.report(CodeSchema, path, fmt.Sprintf("State names can have at most %d characters", maxNameLength))
 	}
@@ -34,16 +34,16 @@ func (p *parser) state(name string, v expr.Value, path string) *State {
 		if o.has("Type") {
 			o.fail("Type", "The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, Choice, Parallel, Map]")
 		}
-		s.opaque, s.Next = true, o.text("Next")
+		s.Next = o.text("Next")
 		return s
 	}
 	o.text("Comment")
 	p.queryLanguage(o)
 	if o.v.Get("QueryLanguage").Text() == "JSONata" {
-		s.opaque, s.Next = true, o.text("Next")
+		s.Next = o.text("Next")
 		return s // its other fields are another language's
 	}
-	s.variables = variables(v)
+	s.opaque, s.variables = false, variables(v)
 	p.common(o, s)
 	p.kind(o, s)
 	o.finish()
