@@ -11,6 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"callfleet/internal/localsfn"
 )
 
 const callInput = `{"templateName":"get","method":"GET","params":{"id":1}}`
@@ -39,6 +41,18 @@ func TestCallWorkflowEndToEnd(t *testing.T) {
 	if got := r.events(t, arn); got != want {
 		t.Errorf("history\n got %s\nwant %s", got, want)
 	}
+}
+
+func TestRunningEvents(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(o *options) {
+		o.server = func(s *localsfn.Options) { s.RunningEvents = true }
+	})
+	arn := r.begin(t, r.create(t, "pass", passChain(1)), "p", `{}`)
+	if e := r.ended(t, arn, types.ExecutionStatusRunning); e.Detail.Output != nil || e.Detail.StopDate != 0 {
+		t.Errorf("event of the start %+v", e.Detail)
+	}
+	r.ended(t, arn, types.ExecutionStatusSucceeded)
 }
 
 // AWS: StartExecution is idempotent while the execution runs.

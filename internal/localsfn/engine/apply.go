@@ -15,11 +15,6 @@ import (
 // nothing. It is asked again when the execution was loaded again.
 type chooser func(x *machine.Execution) (machine.Input, error)
 
-// inputs is the chooser of something that happens whatever the state.
-func inputs(in machine.Input) chooser {
-	return func(*machine.Execution) (machine.Input, error) { return in, nil }
-}
-
 // conflicts bounds how often one input is decided anew because other writers
 // were faster; each of those made progress, so more means something is wrong.
 const conflicts = 50
@@ -92,6 +87,9 @@ func (e *Engine) append(l *live, events []history.Event) error {
 	}
 	if l.last == 0 {
 		l.first = seq
+		if e.o.RunningEvents {
+			e.outbox.announce(l.key, e.message(l.x, machine.Running))
+		}
 	}
 	l.last = seq
 	if end != nil {

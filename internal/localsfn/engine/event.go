@@ -49,24 +49,25 @@ type included struct {
 // leaves the input out, then the output.
 const eventData = 248 << 10
 
-// message is the status-change event of an execution as it stands.
-func (e *Engine) message(x *machine.Execution) *queue.Message {
+// message is the status-change event of an execution: of its start, or of its
+// end.
+func (e *Engine) message(x *machine.Execution, status machine.Status) *queue.Message {
 	start := x.Start()
 	d := statusDetail{
 		ExecutionARN: start.ARN, StateMachineARN: start.MachineARN, Name: start.Name,
-		Status: string(x.Status()), StartDate: x.Started().UnixMilli(),
+		Status: string(status), StartDate: x.Started().UnixMilli(),
 	}
 	at := x.Started()
-	if x.Done() {
+	room := eventData
+	if status != machine.Running {
 		at = x.Stopped()
 		ms := at.UnixMilli()
 		d.StopDate = &ms
+		d.Error, d.Cause = x.Failure()
+		d.Output, d.OutputDetails = carried(x.Output(), &room)
 	}
-	d.Error, d.Cause = x.Failure()
-	room := eventData
-	d.Output, d.OutputDetails = carried(x.Output(), &room)
 	d.Input, d.InputDetails = carried(x.Input(), &room)
-	id := start.ARN + string(x.Status())
+	id := start.ARN + string(status)
 	body, err := json.Marshal(statusChange{
 		Version: "0", ID: eventID(id), DetailType: "Step Functions Execution Status Change", Source: "aws.states",
 		Account: e.o.AccountID, Time: at.UTC().Format(time.RFC3339), Region: e.o.Region, Resources: []string{start.ARN}, Detail: d,

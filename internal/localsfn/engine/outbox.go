@@ -70,11 +70,22 @@ func (o *outbox) done(c *closing, seq uint64, x *machine.Execution) {
 	room := len(o.line) < eventsInMemory
 	o.mu.Unlock()
 	if room {
-		c.message = o.e.message(x)
+		c.message = o.e.message(x, x.Status())
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.enqueue(c, seq)
+}
+
+// announce publishes a start. Nothing is owed for it: it gets lost with the
+// process.
+func (o *outbox) announce(k store.Key, m *queue.Message) {
+	if o.e.o.Events == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.push(&closing{key: k, message: m})
 }
 
 // enqueue puts an end in line. Called with o.mu held.
@@ -83,6 +94,11 @@ func (o *outbox) enqueue(c *closing, seq uint64) {
 	if !c.inherited {
 		o.appended = max(o.appended, seq)
 	}
+	o.push(c)
+}
+
+// push wakes the publisher for c. Called with o.mu held.
+func (o *outbox) push(c *closing) {
 	o.line = append(o.line, c)
 	select {
 	case o.wake <- struct{}{}:
@@ -279,7 +295,7 @@ func (o *outbox) message(c *closing) *queue.Message {
 		}
 		return nil
 	}
-	return o.e.message(d.x)
+	return o.e.message(d.x, d.x.Status())
 }
 
 // settled says that the ends are published.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
-	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/queue"
 )
@@ -226,8 +225,5 @@ func sized(h hash.Hash, s string) {
 	_, _ = h.Write(n[:])
 	_, _ = h.Write([]byte(s))
 }
-
-// callback reports whether a call waits for its token.
-func (c *Call) callback() bool { return c.Resource.Pattern == asl.WaitForTaskToken }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,9 @@ type ack struct {
 }
 
 func parseAck(data []byte) (uint64, error) {
+	if seq, ok := plainAck(data); ok {
+		return seq, nil
+	}
 	var a ack
 	if err := json.Unmarshal(data, &a); err != nil {
 		return 0, fmt.Errorf("answer of the broker: %w", err)
@@ -76,6 +80,18 @@ func parseAck(data []byte) (uint64, error) {
 		return 0, ErrTooLarge
 	}
 	return 0, fmt.Errorf("broker: %s (code %d)", a.Error.Description, a.Error.Code)
+}
+
+// plainAck reads the usual answer, {"stream":"…","seq":7}, without a parser.
+func plainAck(data []byte) (uint64, bool) {
+	const mark = `,"seq":`
+	i := bytes.Index(data, []byte(mark))
+	if i < 0 || len(data) == 0 || data[len(data)-1] != '}' || bytes.Contains(data, []byte(`"error"`)) {
+		return 0, false
+	}
+	digits := data[i+len(mark) : len(data)-1]
+	seq, err := strconv.ParseUint(string(digits), 10, 64)
+	return seq, err == nil
 }
 
 // batch is how many records one direct get asks for.
