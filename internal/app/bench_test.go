@@ -1,0 +1,340 @@
+// Package app_test measures the fleet as it is wired: a hand-written loop, the
+// direct path and the workflow path do the same calls in one run.
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"callfleet/internal/app/backend"
+	"callfleet/internal/app/fleet"
+	"callfleet/internal/app/local"
+	"callfleet/internal/call"
+	"callfleet/internal/httpcall"
+	"callfleet/internal/lifecycle"
+	"callfleet/internal/natsembed"
+	"callfleet/internal/queue"
+	"callfleet/internal/template"
+	"callfleet/internal/template/store"
+)
+
+// inFlight is the number of calls at once on every path.
+const inFlight = 64
+
+const plainTemplate = `{"name": "order", "method": "POST", "url": "%s/orders/{{ id|urlpath }}", "headers": {"X-Tenant": "{{ tenant }}"},
+	"payload": {"id": "{{ id }}", "tenant": "{{ tenant }}", "note": "{{ note }}"}}`
+
+// BenchmarkFleet compares the three paths. Use -benchtime 50000x: the number
+// of calls is the benchmark's N.
+func BenchmarkFleet(b *testing.B) {
+	for _, path := range []struct {
+		name string
+		run  func(*bench)
+	}{{"loop", (*bench).loop}, {"direct", (*bench).direct}, {"workflow", (*bench).workflow}} {
+		b.Run(path.name, func(b *testing.B) {
+			x := newBench(b)
+			b.ReportAllocs()
+			path.run(x)
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+		})
+	}
+}
+
+// bench is one broker, one API and one template.
+type bench struct {
+	*testing.B
+	ctx  context.Context
+	item json.RawMessage
+	api  *httptest.Server
+}
+
+func newBench(b *testing.B) *bench {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	}))
+	b.Cleanup(api.Close)
+	item, err := template.FromPlain(fmt.Appendf(nil, plainTemplate, api.URL))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &bench{B: b, ctx: b.Context(), item: item, api: api}
+}
+
+func (x *bench) must(err error) {
+	x.Helper()
+	if err != nil {
+		x.Fatal(err)
+	}
+}
+
+func (x *bench) params(i int) json.RawMessage {
+	return fmt.Appendf(nil, `{"id":%d,"tenant":"t-%d","note":"a \"quoted\" note of usual length"}`, i, i%100)
+}
+
+func (x *bench) task(i int) call.Task {
+	return call.Task{ID: fmt.Sprintf("bench-%d", i), Template: x.item, Params: x.params(i)}
+}
+
+func (x *bench) broker() (*natsembed.Server, *nats.Conn) {
+	server, err := natsembed.Start(natsembed.Options{StoreDir: x.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	x.must(err)
+	x.Cleanup(server.Shutdown)
+	conn, err := server.Connect()
+	x.must(err)
+	return server, conn
+}
+
+// loop is what an engineer writes by hand: a pull consumer, goroutines, the
+// standard HTTP client, an asynchronous publish, an ack.
+func (x *bench) loop() {
+	_, conn := x.broker()
+	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(4096))
+	x.must(err)
+	tasks, err := js.CreateStream(x.ctx, jetstream.StreamConfig{Name: "tasks", Subjects: []string{"tasks"}, Retention: jetstream.WorkQueuePolicy})
+	x.must(err)
+	results, err := js.CreateStream(x.ctx, jetstream.StreamConfig{Name: "results", Subjects: []string{"results"}, Retention: jetstream.WorkQueuePolicy})
+	x.must(err)
+	for i := range x.N {
+		body, err := call.EncodeTask(x.task(i))
+		x.must(err)
+		_, err = js.PublishAsync("tasks", body)
+		x.must(err)
+	}
+	<-js.PublishAsyncComplete()
+	done := x.countRaw(results)
+	transport := &http.Transport{MaxIdleConnsPerHost: inFlight}
+	defer transport.CloseIdleConnections()
+	h := &handLoop{bench: x, js: js, client: &http.Client{Transport: transport}, renderer: template.NewRenderer(template.Options{})}
+	x.ResetTimer()
+	stop := h.consume(tasks)
+	<-done
+	x.StopTimer()
+	stop()
+}
+
+// countRaw consumes a stream and closes the channel after N messages.
+func (x *bench) countRaw(s jetstream.Stream) <-chan struct{} {
+	consumer, err := s.CreateConsumer(x.ctx, jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: -1})
+	x.must(err)
+	done, n := make(chan struct{}), 0
+	consuming, err := consumer.Consume(func(m jetstream.Msg) {
+		_ = m.Ack()
+		if n++; n == x.N {
+			close(done)
+		}
+	})
+	x.must(err)
+	x.Cleanup(consuming.Stop)
+	return done
+}
+
+type handLoop struct {
+	*bench
+	js       jetstream.JetStream
+	client   *http.Client
+	renderer *template.Renderer
+}
+
+func (h *handLoop) consume(tasks jetstream.Stream) (stop func()) {
+	consumer, err := tasks.CreateConsumer(h.ctx, jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: -1})
+	h.must(err)
+	messages := make(chan jetstream.Msg, inFlight)
+	consuming, err := consumer.Consume(func(m jetstream.Msg) { messages <- m })
+	h.must(err)
+	var workers sync.WaitGroup
+	for range inFlight {
+		workers.Go(func() {
+			for m := range messages {
+				if err := h.handle(m); err != nil {
+					h.Error(err)
+				}
+			}
+		})
+	}
+	return func() {
+		consuming.Drain()
+		<-consuming.Closed()
+		close(messages)
+		workers.Wait()
+	}
+}
+
+func (h *handLoop) handle(m jetstream.Msg) error {
+	task, err := call.DecodeTask(m.Data())
+	if err != nil {
+		return err
+	}
+	rendered, err := h.renderer.Render(h.ctx, task.Template, task.Params)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(h.ctx, rendered.Method, rendered.URL, bytes.NewReader(rendered.Body))
+	if err != nil {
+		return err
+	}
+	for _, header := range rendered.Header {
+		req.Header.Set(header.Name, header.Value)
+	}
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	result, err := json.Marshal(call.Result{StatusCode: resp.StatusCode, Body: body})
+	if err != nil {
+		return err
+	}
+	published, err := h.js.PublishAsync("results", result)
+	if err != nil {
+		return err
+	}
+	select { // the task may go only when its result is on disk
+	case <-published.Ok():
+		return m.Ack()
+	case err := <-published.Err():
+		return err
+	}
+}
+
+// direct is a fleet member that takes tasks without a token.
+func (x *bench) direct() {
+	_, conn := x.broker()
+	b, err := backend.Open(x.ctx, backend.Options{Embedded: conn})
+	x.must(err)
+	defer b.Close()
+	x.publish(b, backend.Tasks, func(i int) []byte {
+		body, err := call.EncodeTask(x.task(i))
+		x.must(err)
+		return body
+	})
+	done := x.countResults(b)
+	member, err := fleet.New(func(context.Context) (*backend.Backend, error) {
+		return backend.Open(x.ctx, backend.Options{Embedded: conn})
+	},
+		fleet.Options{Call: true, Slots: inFlight})
+	x.must(err)
+	x.ResetTimer()
+	stop := x.start(member.Services())
+	<-done
+	x.StopTimer()
+	stop()
+}
+
+// workflow is everything: starter, Step Functions server, worker.
+func (x *bench) workflow() {
+	caller, err := httpcall.New(httpcall.Options{})
+	x.must(err)
+	defer caller.Close()
+	stack, services, err := local.New(x.ctx, local.Options{
+		DataDir: x.TempDir(), Listen: "127.0.0.1:0", Caller: caller, Renderer: template.NewRenderer(template.Options{}),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	x.must(err)
+	stopStack := x.start(services)
+	defer stopStack()
+	conn, err := stack.Connect()
+	x.must(err)
+	open := func(ctx context.Context) (*backend.Backend, error) {
+		return backend.Open(ctx, backend.Options{Embedded: conn, StepFunctions: stack.URL(), Connections: 2 * inFlight})
+	}
+	b, err := open(x.ctx)
+	x.must(err)
+	defer b.Close()
+	_, err = b.Templates.Put(x.ctx, store.Item{Key: store.Key{Name: "order", Method: "POST"}, Attributes: x.item}, store.Always())
+	x.must(err)
+	x.publish(b, backend.Requests, func(i int) []byte {
+		body, err := call.EncodeRequest(call.Request{ID: fmt.Sprintf("bench-%d", i), Template: "order", Method: "POST", Params: x.params(i)})
+		x.must(err)
+		return body
+	})
+	done := x.countResults(b)
+	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: inFlight})
+	x.must(err)
+	x.ResetTimer()
+	stop := x.start(member.Services())
+	<-done
+	x.StopTimer()
+	stop()
+}
+
+func (x *bench) publish(b *backend.Backend, name string, body func(i int) []byte) {
+	publisher, err := b.Publisher(x.ctx, name)
+	x.must(err)
+	const batch = 256
+	var messages []queue.Message
+	for i := range x.N {
+		messages = append(messages, queue.Message{ID: fmt.Sprintf("bench-%d", i), Body: body(i)})
+		if len(messages) == batch || i == x.N-1 {
+			x.must(publisher.Publish(x.ctx, messages...))
+			messages = messages[:0]
+		}
+	}
+}
+
+// countResults consumes the outcomes of the run and closes the channel after
+// N, all of which must have succeeded.
+func (x *bench) countResults(b *backend.Backend) <-chan struct{} {
+	consumer, err := b.ConsumeResults(x.ctx, "bench")
+	x.must(err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := 0; n < x.N; {
+			deliveries, err := consumer.Receive(x.ctx, 256)
+			if err != nil {
+				x.Error(err)
+				return
+			}
+			var acks sync.WaitGroup
+			for _, d := range deliveries {
+				if outcome, err := call.DecodeOutcome(d.Body); err != nil || outcome.Status != call.StatusSucceeded {
+					x.Errorf("outcome %+v, %v", outcome, err)
+				}
+				n++
+				acks.Go(func() { _ = d.Ack(x.ctx) })
+			}
+			acks.Wait()
+		}
+	}()
+	return done
+}
+
+// start runs services as a group until the returned function is called.
+func (x *bench) start(services []lifecycle.Service) (stop func()) {
+	group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: slog.New(slog.DiscardHandler)})
+	group.Add(services...)
+	ready := make(chan struct{})
+	group.Add(lifecycle.Service{Name: "ready", Start: func(context.Context) error { close(ready); return nil }})
+	ctx, cancel := context.WithCancel(x.ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- group.Run(ctx) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		x.Fatal(err)
+	}
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			x.Error(err)
+		}
+	}
+}
