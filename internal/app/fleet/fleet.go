@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"callfleet/internal/app/backend"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/lifecycle"
@@ -28,6 +30,7 @@ type Options struct {
 	MaxBacklog     int
 	ResponseLimit  int // bytes
 	Logger         *slog.Logger
+	Tracers        trace.TracerProvider // nil is OpenTelemetry's global one
 }
 
 // Member is a fleet member.
@@ -46,7 +49,7 @@ func New(open func(context.Context) (*backend.Backend, error), o Options) (*Memb
 	if !o.Start && !o.Call {
 		return nil, errors.New("make fleet member: a role is needed")
 	}
-	caller, err := httpcall.New(httpcall.Options{Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit})
+	caller, err := httpcall.New(httpcall.Options{Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit, TracerProvider: o.Tracers})
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +124,7 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 	}
 	w, err := worker.New(deps, worker.Options{
 		Slots: m.options.Slots, DrainTimeout: m.options.Drain, HeartbeatEvery: m.options.HeartbeatEvery, Logger: m.options.Logger,
+		TracerProvider: m.options.Tracers,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, tasks.Close())
@@ -143,6 +147,7 @@ func (m *Member) newStarter(ctx context.Context) (runner, func() error, error) {
 	closeBoth := func() error { return errors.Join(requests.Close(), tasks.Close()) }
 	s, err := starter.New(requests, m.backend.Executions, starter.Options{
 		Rate: m.options.StartRate, Tasks: tasks, MaxBacklog: m.options.MaxBacklog, Logger: m.options.Logger,
+		TracerProvider: m.options.Tracers,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, closeBoth())

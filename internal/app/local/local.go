@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/program"
@@ -51,6 +52,7 @@ type Options struct {
 	HistoryAge                                    time.Duration
 	HistoryCount                                  int
 	Logger                                        *slog.Logger
+	Tracers                                       trace.TracerProvider // nil is OpenTelemetry's global one
 	// Health makes the handler of /livez, /readyz and /metrics, served beside
 	// the API; nil serves none.
 	Health http.Handler
@@ -162,7 +164,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 		Queues:  func(name string) (queue.Publisher, error) { return s.backend.Publisher(context.Background(), name) },
 		Results: results, Table: table{s.backend.Templates},
 		LambdaEndpoint: o.LambdaEndpoint, LambdaFunctions: map[string]string{GenericFunction: s.lambda.URL()},
-		Region: o.Region, AccountID: o.AccountID, KeepFor: o.HistoryAge, KeepClosed: o.HistoryCount, Logger: o.Logger,
+		Region: o.Region, AccountID: o.AccountID, KeepFor: o.HistoryAge, KeepClosed: o.HistoryCount, Logger: o.Logger, Tracer: o.Tracers,
 	}
 	if err := withEndpoints(ctx, &options, o); err != nil {
 		return err
