@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"callfleet/internal/localsfn/asl"
+	"callfleet/internal/localsfn/engine/span"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/handoff"
 	"callfleet/internal/localsfn/machine"
@@ -32,7 +33,7 @@ func (e *Engine) act(l *live, commands []machine.Command) {
 		e.handoffs.submit(func() {
 			defer close(h.done)
 			defer cancel()
-			e.handOff(ctx, l, &c, e.spans.parent(start))
+			e.handOff(ctx, l, &c, e.spans.Parent(start))
 		})
 	}
 }
@@ -48,14 +49,14 @@ func (e *Engine) taskContext(c *machine.Command) (context.Context, context.Cance
 }
 
 // handOff calls a task's service and tells the execution what it answered.
-func (e *Engine) handOff(ctx context.Context, l *live, c *machine.Command, parent parentSpan) {
+func (e *Engine) handOff(ctx context.Context, l *live, c *machine.Command, parent span.Parent) {
 	call := &handoff.Call{
 		Resource: c.Resource, Parameters: c.Parameters, Execution: l.key.Name,
 		ID: l.key.Machine + ":" + l.key.Name + ":" + strconv.FormatInt(c.Task, 10) + ":" + strconv.FormatInt(c.ScheduledAt.UnixMilli(), 36),
 	}
-	ctx, span := e.spans.handOff(ctx, parent, call)
+	ctx, sp := e.spans.HandOff(ctx, parent, call)
 	out, err := e.o.Caller.Do(ctx, call)
-	span.end(err)
+	sp.End(err)
 	var f *handoff.Failure
 	if err != nil && !errors.As(err, &f) {
 		// Given up: the engine stops, or the task is no longer waited for.

@@ -96,7 +96,7 @@ func (e *Engine) append(l *live, events []history.Event) error {
 		e.outbox.done(end, seq, l.x)
 	}
 	if l.x.Done() {
-		e.spans.execution(l.x)
+		e.spans.Execution(l.x)
 	}
 	return nil
 }
@@ -203,7 +203,7 @@ func (e *Engine) read(l *live) error {
 	last := &records[len(records)-1]
 	l.x, l.program, l.first, l.last = x, program, records[0].Seq, last.Seq
 	if ours := x.Done() && last.Writer == e.instance; e.outbox.found(l.key, last.Seq, ours) {
-		e.spans.execution(x)
+		e.spans.Execution(x)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/localsfn/asl"
+	"callfleet/internal/localsfn/engine/span"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/handoff"
 	"callfleet/internal/localsfn/store"
@@ -72,7 +73,7 @@ type Engine struct {
 	programs programs
 	handoffs *pool
 	outbox   *outbox
-	spans    *spans
+	spans    *span.Maker
 
 	ctx    context.Context // ends when the engine stops
 	stop   context.CancelCauseFunc
@@ -116,7 +117,7 @@ func New(o Options) (*Engine, error) {
 	e.programs.all = map[string]*asl.Program{}
 	e.handoffs = newPool(o.MaxHandoffs)
 	e.outbox = newOutbox(e)
-	e.spans = newSpans(o.Tracer)
+	e.spans = span.New(o.Tracer)
 	for i := range e.shards {
 		e.shards[i].live = map[store.Key]*live{}
 	}

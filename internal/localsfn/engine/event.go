@@ -75,7 +75,7 @@ func (e *Engine) message(x *machine.Execution, status machine.Status) *queue.Mes
 	if err != nil {
 		panic("engine: status-change event: " + err.Error()) // strings and numbers only
 	}
-	return &queue.Message{ID: id, Group: start.Name, Body: body, Headers: e.spans.headers(start)}
+	return &queue.Message{ID: id, Group: start.Name, Body: body, Headers: e.spans.Headers(start)}
 }
 
 // carried is v as the event shows it, if it fits into what room is left.

@@ -2,12 +2,10 @@ package handoff
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"sort"
 	"strings"
 
 	"callfleet/internal/localsfn/expr"
+	"callfleet/internal/localsfn/handoff/item"
 )
 
 // itemOperation is one operation on items: request in, members of the answer
@@ -73,23 +71,7 @@ func (r *request) names() map[string]string {
 }
 
 // values are the ExpressionAttributeValues.
-func (r *request) values() item { return itemOf(r.Get("ExpressionAttributeValues")) }
-
-// item is DynamoDB JSON taken apart.
-type item map[string]json.RawMessage
-
-// itemOf takes a JSON object apart; nil if it is absent.
-func itemOf(v expr.Value) item {
-	if v.Kind() != expr.KindObject {
-		return nil
-	}
-	members := v.Members()
-	all := make(item, len(members))
-	for _, m := range members {
-		all[m.Key] = m.Value.JSON()
-	}
-	return all
-}
+func (r *request) values() item.Item { return item.Of(r.Get("ExpressionAttributeValues")) }
 
 // on makes an integration of an operation; required names the member that it
 // needs besides TableName.
@@ -145,15 +127,3 @@ func inTableName(r rune) bool {
 func dynamoFailure(code, message string) *Failure {
 	return serviceFailure("DynamoDB", "AmazonDynamoDBv2", code, message, 400)
 }
-
-// sorted are the keys of a map in order.
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
-
-func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

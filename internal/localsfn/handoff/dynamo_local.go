@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"callfleet/internal/localsfn/expr"
+	"callfleet/internal/localsfn/handoff/item"
 )
 
 // localDynamo serves dynamodb:* by the table of this process.
@@ -158,24 +159,28 @@ func (t local) update(ctx context.Context, r *request) ([]expr.Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	change, err := parseUpdate(r)
+	text := r.optional("UpdateExpression")
+	if text == nil {
+		text = new(string)
+	}
+	change, err := item.ParseUpdate(*text, r.names(), r.values())
 	if err != nil {
-		return nil, err
+		return nil, dynamoFailure("ValidationException", err.Error())
 	}
 	for range updates {
 		text, revision, err := t.read(ctx, key)
 		if err != nil {
 			return nil, err
 		}
-		old := item{}
+		old := item.Item{}
 		if text != nil {
 			if err := json.Unmarshal(text, &old); err != nil {
 				return nil, fmt.Errorf("stored item: %w", err)
 			}
 		}
-		now, err := change.apply(old, itemOf(r.key))
+		now, err := change.Apply(old, item.Of(r.key))
 		if err != nil {
-			return nil, err
+			return nil, dynamoFailure("ValidationException", err.Error())
 		}
 		if text, err = json.Marshal(now); err != nil {
 			return nil, err
@@ -192,8 +197,8 @@ func (t local) update(ctx context.Context, r *request) ([]expr.Member, error) {
 }
 
 // chosen are the attributes that ReturnValues asks of an update.
-func chosen(which string, old, now item) ([]expr.Member, error) {
-	var out item
+func chosen(which string, old, now item.Item) ([]expr.Member, error) {
+	var out item.Item
 	switch which {
 	case "", "NONE":
 		return nil, nil
@@ -206,7 +211,7 @@ func chosen(which string, old, now item) ([]expr.Member, error) {
 		if which == "UPDATED_NEW" {
 			from, other = now, old
 		}
-		out = item{}
+		out = item.Item{}
 		for name, v := range from {
 			if !sameJSON(v, other[name]) {
 				out[name] = v

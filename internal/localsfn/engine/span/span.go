@@ -1,4 +1,6 @@
-package engine
+// Package span makes the OpenTelemetry spans of the engine: one per execution
+// and one per hand-off.
+package span
 
 import (
 	"context"
@@ -17,16 +19,17 @@ import (
 	"callfleet/internal/telemetry"
 )
 
-// spans makes one span per execution and one per hand-off. The execution's is
+// Maker makes one span per execution and one per hand-off. The execution's is
 // written when it ends, long after its children: its id is derived from the
 // execution, so that they can name it, also after a restart.
-type spans struct {
+type Maker struct {
 	tracer trace.Tracer
 	on     bool // whether the provider makes spans at all
 }
 
-func newSpans(p trace.TracerProvider) *spans {
-	s := &spans{tracer: p.Tracer("callfleet/internal/localsfn/engine")}
+// New makes spans by a provider.
+func New(p trace.TracerProvider) *Maker {
+	s := &Maker{tracer: p.Tracer("callfleet/internal/localsfn/engine")}
 	// A provider that makes spans gives a child an id of its own, sampled or
 	// not; the no-op provider passes the parent's on.
 	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
@@ -44,25 +47,25 @@ func spanID(start *history.Start) (id trace.SpanID) {
 	return id
 }
 
-// parentSpan is the span that an execution's hand-offs belong to.
-type parentSpan struct{ trace.SpanContext }
+// Parent is the span that an execution's hand-offs belong to.
+type Parent struct{ trace.SpanContext }
 
-// parent is the execution's span, or what came in with its start when the
+// Parent is the execution's span, or what came in with its start when the
 // execution has none.
-func (s *spans) parent(start *history.Start) parentSpan {
+func (s *Maker) Parent(start *history.Start) Parent {
 	if start.Traceparent == "" {
-		return parentSpan{}
+		return Parent{}
 	}
 	sc := trace.SpanContextFromContext(telemetry.Extract(context.Background(), start.Traceparent, start.Tracestate))
 	if s.on && sc.IsSampled() {
 		sc = sc.WithSpanID(spanID(start))
 	}
-	return parentSpan{sc}
+	return Parent{sc}
 }
 
-// headers carry the trace of an execution in a message.
-func (s *spans) headers(start *history.Start) map[string]string {
-	return injected(trace.ContextWithRemoteSpanContext(context.Background(), s.parent(start).SpanContext))
+// Headers carry the trace of an execution in a message.
+func (s *Maker) Headers(start *history.Start) map[string]string {
+	return injected(trace.ContextWithRemoteSpanContext(context.Background(), s.Parent(start).SpanContext))
 }
 
 func injected(ctx context.Context) map[string]string {
@@ -77,8 +80,8 @@ func injected(ctx context.Context) map[string]string {
 	return h
 }
 
-// execution writes the span of an execution that has ended.
-func (s *spans) execution(x *machine.Execution) {
+// Execution writes the span of an execution that has ended.
+func (s *Maker) Execution(x *machine.Execution) {
 	start := x.Start()
 	if !s.on {
 		return
@@ -102,14 +105,14 @@ func (s *spans) execution(x *machine.Execution) {
 	span.End(trace.WithTimestamp(x.Stopped()))
 }
 
-// handingOff is the span of one hand-off.
-type handingOff struct{ trace.Span }
+// HandOff is the span of one hand-off.
+type HandOff struct{ trace.Span }
 
-// handOff starts the span of a hand-off and puts its trace context into the
+// HandOff starts the span of a hand-off and puts its trace context into the
 // call's headers.
-func (s *spans) handOff(ctx context.Context, parent parentSpan, c *handoff.Call) (context.Context, handingOff) {
+func (s *Maker) HandOff(ctx context.Context, parent Parent, c *handoff.Call) (context.Context, HandOff) {
 	if !parent.IsValid() && !s.on {
-		return ctx, handingOff{trace.SpanFromContext(ctx)}
+		return ctx, HandOff{trace.SpanFromContext(ctx)}
 	}
 	ctx = trace.ContextWithRemoteSpanContext(ctx, parent.SpanContext)
 	if s.on {
@@ -117,10 +120,11 @@ func (s *spans) handOff(ctx context.Context, parent parentSpan, c *handoff.Call)
 		ctx, _ = s.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
 	}
 	c.Headers = injected(ctx)
-	return ctx, handingOff{trace.SpanFromContext(ctx)}
+	return ctx, HandOff{trace.SpanFromContext(ctx)}
 }
 
-func (h handingOff) end(err error) {
+// End closes the span; err is what the call came to.
+func (h HandOff) End(err error) {
 	if err != nil {
 		name := "given up"
 		if f, ok := err.(*handoff.Failure); ok { //nolint:errorlint // Do returns it bare
@@ -129,7 +133,7 @@ func (h handingOff) end(err error) {
 		h.SetAttributes(attribute.String("error.type", name))
 		h.SetStatus(codes.Error, err.Error())
 	}
-	h.End()
+	h.Span.End()
 }
 
 // described names a hand-off's span as OpenTelemetry's conventions do.

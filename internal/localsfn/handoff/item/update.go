@@ -1,4 +1,4 @@
-package handoff
+package item
 
 import (
 	"encoding/json"
@@ -7,29 +7,33 @@ import (
 	"strings"
 )
 
-// change is a parsed UpdateExpression: SET, REMOVE and ADD of top-level
+// Update is a parsed UpdateExpression: SET, REMOVE and ADD of top-level
 // attributes (DynamoDB Developer Guide, "Update expressions").
-type change struct{ clauses []clause }
+type Update struct{ clauses []clause }
 
 // clause changes one attribute. work is nil for REMOVE.
 type clause struct {
 	name string
-	work func(old item) (json.RawMessage, error)
+	work func(old Item) (json.RawMessage, error)
 }
 
-func badUpdate(format string, args ...any) *Failure {
-	return dynamoFailure("ValidationException", "Invalid UpdateExpression: "+fmt.Sprintf(format, args...))
+// Error is a mistake in an update, in DynamoDB's words.
+type Error struct{ Message string }
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
+
+func badUpdate(format string, args ...any) *Error {
+	return &Error{"Invalid UpdateExpression: " + fmt.Sprintf(format, args...)}
 }
 
-// parseUpdate reads the UpdateExpression of a request; one without changes
-// nothing.
-func parseUpdate(r *request) (*change, error) {
-	c := &change{}
-	text := r.optional("UpdateExpression")
-	if text == nil {
-		return c, nil
-	}
-	p := &updateParser{names: r.names(), values: r.values(), tokens: lex(*text)}
+func invalid(message string) *Error { return &Error{message} }
+
+// ParseUpdate reads an UpdateExpression with its placeholders. An empty one
+// changes nothing. The error is an *Error.
+func ParseUpdate(text string, names map[string]string, values Item) (*Update, error) {
+	c := &Update{}
+	p := &updateParser{names: names, values: values, tokens: lex(text)}
 	seen := map[string]bool{}
 	for p.peek() != "" {
 		section := strings.ToUpper(p.next())
@@ -53,27 +57,25 @@ func parseUpdate(r *request) (*change, error) {
 			p.next()
 		}
 	}
-	return c, c.distinct(itemOf(r.key))
+	return c, c.distinct()
 }
 
-// distinct checks that no attribute is changed twice, and none of the key.
-func (c *change) distinct(key item) error {
+// distinct checks that no attribute is changed twice.
+func (c *Update) distinct() error {
 	seen := map[string]bool{}
 	for _, cl := range c.clauses {
 		if seen[cl.name] {
 			return badUpdate("Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]", cl.name, cl.name)
-		}
-		if key[cl.name] != nil {
-			return dynamoFailure("ValidationException", "One or more parameter values were invalid: Cannot update attribute "+cl.name+". This attribute is part of the key")
 		}
 		seen[cl.name] = true
 	}
 	return nil
 }
 
-// apply works out the new item; every operand reads the old one.
-func (c *change) apply(old, key item) (item, error) {
-	now := item{}
+// Apply works out the new item of a key; every operand reads the old one. The
+// error is an *Error.
+func (c *Update) Apply(old, key Item) (Item, error) {
+	now := Item{}
 	for name, v := range old {
 		now[name] = v
 	}
@@ -81,6 +83,9 @@ func (c *change) apply(old, key item) (item, error) {
 		now[name] = v
 	}
 	for _, cl := range c.clauses {
+		if key[cl.name] != nil {
+			return nil, invalid("One or more parameter values were invalid: Cannot update attribute " + cl.name + ". This attribute is part of the key")
+		}
 		if cl.work == nil {
 			delete(now, cl.name)
 			continue
@@ -118,7 +123,7 @@ func lex(s string) []string {
 
 type updateParser struct {
 	names  map[string]string
-	values item
+	values Item
 	tokens []string
 }
 
@@ -171,7 +176,7 @@ func (p *updateParser) value() (json.RawMessage, error) {
 		return nil, badUpdate("An expression attribute value used in expression is not defined; attribute value: %s", t)
 	}
 	if _, err := sdkValue(v); err != nil {
-		return nil, dynamoFailure("ValidationException", "ExpressionAttributeValues contains invalid value: "+err.Error()+" for key "+t)
+		return nil, invalid("ExpressionAttributeValues contains invalid value: " + err.Error() + " for key " + t)
 	}
 	return v, nil
 }
@@ -182,7 +187,7 @@ func (p *updateParser) remove() (clause, error) {
 }
 
 // operand works out to a value.
-type operand func(old item) (json.RawMessage, error)
+type operand func(old Item) (json.RawMessage, error)
 
 func (p *updateParser) set() (clause, error) {
 	name, err := p.name()
@@ -205,7 +210,7 @@ func (p *updateParser) set() (clause, error) {
 	if err != nil {
 		return clause{}, err
 	}
-	return clause{name, func(old item) (json.RawMessage, error) {
+	return clause{name, func(old Item) (json.RawMessage, error) {
 		a, err := left(old)
 		if err != nil {
 			return nil, err
@@ -222,7 +227,7 @@ func (p *updateParser) operand() (operand, error) {
 	t := p.peek()
 	if strings.HasPrefix(t, ":") {
 		v, err := p.value()
-		return func(item) (json.RawMessage, error) { return v, nil }, err
+		return func(Item) (json.RawMessage, error) { return v, nil }, err
 	}
 	if len(p.tokens) > 1 && p.tokens[1] == "(" {
 		return p.ifNotExists()
@@ -231,11 +236,11 @@ func (p *updateParser) operand() (operand, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(old item) (json.RawMessage, error) {
+	return func(old Item) (json.RawMessage, error) {
 		if v := old[name]; v != nil {
 			return v, nil
 		}
-		return nil, dynamoFailure("ValidationException", "The provided expression refers to an attribute that does not exist in the item")
+		return nil, invalid("The provided expression refers to an attribute that does not exist in the item")
 	}, nil
 }
 
@@ -255,7 +260,7 @@ func (p *updateParser) ifNotExists() (operand, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(old item) (json.RawMessage, error) {
+	return func(old Item) (json.RawMessage, error) {
 		if v := old[name]; v != nil {
 			return v, nil
 		}
@@ -273,7 +278,7 @@ func (p *updateParser) add() (clause, error) {
 	if err != nil {
 		return clause{}, err
 	}
-	return clause{name, func(old item) (json.RawMessage, error) {
+	return clause{name, func(old Item) (json.RawMessage, error) {
 		if old[name] == nil {
 			return v, nil
 		}
@@ -281,8 +286,8 @@ func (p *updateParser) add() (clause, error) {
 	}}, nil
 }
 
-func wrongType() *Failure {
-	return dynamoFailure("ValidationException", "An operand in the update expression has an incorrect data type")
+func wrongType() *Error {
+	return invalid("An operand in the update expression has an incorrect data type")
 }
 
 // sum adds or subtracts two numbers.

@@ -1,24 +1,16 @@
-package handoff
+package item
 
 import (
 	"encoding/json"
 	"strings"
 	"testing"
-
-	"callfleet/internal/localsfn/expr"
 )
 
-func updateOf(text string) *request {
-	str := func(s string) expr.Value { return expr.Object(expr.Member{Key: "S", Value: expr.String(s)}) }
-	values, err := expr.Parse([]byte(`{":s":{"S":"x"},":1":{"N":"1"},":h":{"N":"0.5"},":set":{"SS":["b","c"]},":none":{}}`))
-	if err != nil {
-		panic(err)
-	}
-	return &request{key: expr.Object(expr.Member{Key: "PK", Value: str("k")}), params: params{expr.Object(
-		expr.Member{Key: "UpdateExpression", Value: expr.String(text)},
-		expr.Member{Key: "ExpressionAttributeNames", Value: expr.Object(expr.Member{Key: "#n", Value: expr.String("name")})},
-		expr.Member{Key: "ExpressionAttributeValues", Value: values},
-	)}}
+var key = Item{"PK": json.RawMessage(`{"S":"k"}`)}
+
+func parse(text string) (*Update, error) {
+	return ParseUpdate(text, map[string]string{"#n": "name"}, Item{":s": json.RawMessage(`{"S":"x"}`), ":1": json.RawMessage(`{"N":"1"}`),
+		":h": json.RawMessage(`{"N":"0.5"}`), ":set": json.RawMessage(`{"SS":["b","c"]}`), ":none": json.RawMessage(`{}`)})
 }
 
 func TestUpdateExpressions(t *testing.T) {
@@ -31,13 +23,12 @@ func TestUpdateExpressions(t *testing.T) {
 		{"SET #n = n REMOVE n, set", `{"PK":{"S":"k"},"name":{"N":"2"}}`},
 		{"ADD n :1, set :set, fresh :set", `{"PK":{"S":"k"},"fresh":{"SS":["b","c"]},"n":{"N":"3"},"set":{"SS":["a","b","c"]}}`},
 	} {
-		r := updateOf(tc.expression)
-		c, err := parseUpdate(r)
+		c, err := parse(tc.expression)
 		if err != nil {
 			t.Errorf("%s: %v", tc.expression, err)
 			continue
 		}
-		got, err := c.apply(item{"PK": json.RawMessage(`{"S":"k"}`), "n": json.RawMessage(`{"N":"2"}`), "set": json.RawMessage(`{"SS":["a","b"]}`)}, itemOf(r.key))
+		got, err := c.Apply(Item{"PK": json.RawMessage(`{"S":"k"}`), "n": json.RawMessage(`{"N":"2"}`), "set": json.RawMessage(`{"SS":["a","b"]}`)}, key)
 		if err != nil {
 			t.Errorf("%s: %v", tc.expression, err)
 			continue
@@ -58,22 +49,21 @@ func TestUpdateExpressionMistakes(t *testing.T) {
 		"SET #nope = :1":         "attribute name: #nope",
 		"SET a = :1 SET b = :1":  "can only be used once",
 		"SET a = :1, a = :s":     "overlap",
-		"SET PK = :s":            "part of the key",
 		"SET a.b = :1":           "whole attributes only",
 		"SET a = size(b)":        "Invalid function name; function: size",
 		"SET a = if_not_exists(": "Syntax error",
 	} {
-		_, err := parseUpdate(updateOf(expression))
+		_, err := parse(expression)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want …%s…", expression, err, want)
 		}
 	}
-	for _, expression := range []string{"SET a = missing", "SET a = :s + :1", "ADD s :1"} {
-		c, err := parseUpdate(updateOf(expression))
+	for _, expression := range []string{"SET a = missing", "SET a = :s + :1", "ADD s :1", "SET PK = :s"} {
+		c, err := parse(expression)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := c.apply(item{"s": json.RawMessage(`{"S":"x"}`)}, nil); err == nil {
+		if got, err := c.Apply(Item{"s": json.RawMessage(`{"S":"x"}`)}, key); err == nil {
 			t.Errorf("%s made %v", expression, got)
 		}
 	}
@@ -84,12 +74,11 @@ func FuzzParseUpdate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, expression string) {
-		r := updateOf(expression)
-		c, err := parseUpdate(r)
+		c, err := parse(expression)
 		if err != nil {
 			return
 		}
-		if now, err := c.apply(item{"n": json.RawMessage(`{"N":"2"}`)}, itemOf(r.key)); err == nil && now["PK"] == nil {
+		if now, err := c.Apply(Item{"n": json.RawMessage(`{"N":"2"}`)}, key); err == nil && now["PK"] == nil {
 			t.Errorf("%q lost the key", expression)
 		}
 	})
