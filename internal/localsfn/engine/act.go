@@ -30,7 +30,7 @@ func (e *Engine) act(l *live, commands []machine.Command) {
 		h := &handing{done: make(chan struct{}), cancel: cancel}
 		l.acting[c.Task] = h
 		start := l.x.Start()
-		e.handoffs.submit(func() {
+		e.handoffs.Submit(func() {
 			defer close(h.done)
 			defer cancel()
 			e.handOff(ctx, l, &c, e.spans.Parent(start))
@@ -86,15 +86,13 @@ func answer(c *machine.Command, out expr.Value, f *handoff.Failure) machine.Inpu
 func (e *Engine) deliver(l *live, c *machine.Command, in machine.Input) {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
-		return e.apply(l, func(*machine.Execution) (machine.Input, error) {
-			delete(l.acting, c.Task)
-			return in, nil
-		})
+		return e.apply(l, func(*machine.Execution) (machine.Input, error) { return in, nil })
 	}, backoff.WithContext(b, e.ctx), func(err error, wait time.Duration) {
 		e.log.WarnContext(e.ctx, "cannot record a service's answer; trying again", "execution", l.key.String(), "task", c.Task, "error", err, "wait", wait)
 	})
-	if err != nil {
-		e.release(l, c.Task)
+	e.release(l, c.Task) // only now: until then a load must not hand it off again
+	if err != nil && !errors.Is(err, ErrClosed) && e.ctx.Err() == nil {
+		e.log.ErrorContext(e.ctx, "a service's answer is lost", "execution", l.key.String(), "task", c.Task, "error", err)
 	}
 }
 

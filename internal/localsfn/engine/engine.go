@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/localsfn/asl"
+	"callfleet/internal/localsfn/engine/pool"
 	"callfleet/internal/localsfn/engine/span"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/handoff"
@@ -71,7 +72,7 @@ type Engine struct {
 	instance string
 	shards   [shards]shard
 	programs programs
-	handoffs *pool
+	handoffs *pool.Pool
 	outbox   *outbox
 	spans    *span.Maker
 
@@ -115,7 +116,7 @@ func New(o Options) (*Engine, error) {
 		marked: make(chan struct{}), ready: make(chan struct{})}
 	e.ctx, e.stop = context.WithCancelCause(context.Background())
 	e.programs.all = map[string]*asl.Program{}
-	e.handoffs = newPool(o.MaxHandoffs)
+	e.handoffs = pool.New(o.MaxHandoffs)
 	e.outbox = newOutbox(e)
 	e.spans = span.New(o.Tracer)
 	for i := range e.shards {
@@ -165,7 +166,7 @@ func (e *Engine) Close() {
 		for i := range e.shards {
 			e.shards[i].stopTimers()
 		}
-		e.handoffs.close()
+		e.handoffs.Close()
 		e.wg.Wait()
 		e.outbox.checkpoint(context.Background())
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"callfleet/internal/localsfn/engine/event"
 	"callfleet/internal/localsfn/machine"
 	"callfleet/internal/localsfn/store"
 	"callfleet/internal/queue"
@@ -281,6 +282,13 @@ func (o *outbox) send(batch []*closing) bool {
 	}
 	o.settled(batch)
 	return true
+}
+
+// message is the status-change event of an execution: of its start, or of its
+// end.
+func (e *Engine) message(x *machine.Execution, status machine.Status) *queue.Message {
+	id, body := event.StatusChange(x, status, e.o.Region, e.o.AccountID)
+	return &queue.Message{ID: id, Group: x.Start().Name, Body: body, Headers: e.spans.Headers(x.Start())}
 }
 
 // message is what to publish for an end; nil when its log is gone or unusable.

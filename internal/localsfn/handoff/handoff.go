@@ -183,7 +183,8 @@ func (h *Handoff) Names() []string {
 }
 
 // Do calls the service and waits for its answer. The error is a *Failure when
-// the task has failed, and ctx's error when the call was given up.
+// the task has failed; any other means that the call was given up, because ctx
+// ended or this process is shutting down.
 func (h *Handoff) Do(ctx context.Context, c *Call) (expr.Value, error) {
 	if c.Resource.Integration == asl.LambdaARN {
 		return h.invokeARN(ctx, c)
@@ -203,6 +204,9 @@ func (h *Handoff) Do(ctx context.Context, c *Call) (expr.Value, error) {
 	}
 	if ctx.Err() != nil {
 		return expr.Value{}, context.Cause(ctx)
+	}
+	if errors.Is(err, context.Canceled) {
+		return expr.Value{}, err // what it was sent to is shutting down
 	}
 	return expr.Value{}, &Failure{Name: "States.TaskFailed", Cause: err.Error()}
 }

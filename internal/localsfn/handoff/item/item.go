@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sort"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -39,7 +38,7 @@ func (it Item) SDK() (map[string]types.AttributeValue, error) {
 	for name, text := range it {
 		v, err := sdkValue(text)
 		if err != nil {
-			return nil, fmt.Errorf("Supplied AttributeValue of '%s' is not valid: %w", name, err) //nolint:staticcheck // AWS's words
+			return nil, &Error{"Supplied AttributeValue of '" + name + "' is not valid: " + err.Error()}
 		}
 		out[name] = v
 	}

@@ -1,9 +1,10 @@
-package engine
+// Package pool runs jobs on a bounded number of goroutines.
+package pool
 
 import "sync"
 
-// pool runs jobs on at most limit goroutines; what comes on top waits in line.
-type pool struct {
+// Pool runs jobs on at most limit goroutines; what comes on top waits in line.
+type Pool struct {
 	limit int
 
 	mu      sync.Mutex
@@ -13,10 +14,11 @@ type pool struct {
 	wg      sync.WaitGroup
 }
 
-func newPool(limit int) *pool { return &pool{limit: limit} }
+// New makes a pool of at most limit goroutines; it starts none.
+func New(limit int) *Pool { return &Pool{limit: limit} }
 
-// submit takes a job unless the pool is closed. It does not block.
-func (p *pool) submit(job func()) {
+// Submit takes a job unless the pool is closed. It does not block.
+func (p *Pool) Submit(job func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -30,7 +32,7 @@ func (p *pool) submit(job func()) {
 	p.wg.Go(func() { p.work(job) })
 }
 
-func (p *pool) work(job func()) {
+func (p *Pool) work(job func()) {
 	for job != nil {
 		job()
 		job = p.next()
@@ -38,7 +40,7 @@ func (p *pool) work(job func()) {
 }
 
 // next is the next job in line; without one the goroutine ends.
-func (p *pool) next() func() {
+func (p *Pool) next() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 || p.closed {
@@ -51,8 +53,8 @@ func (p *pool) next() func() {
 	return job
 }
 
-// close drops the jobs in line and waits for those that run.
-func (p *pool) close() {
+// Close drops the jobs in line and waits for those that run.
+func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed, p.waiting = true, nil
 	p.mu.Unlock()

@@ -1,4 +1,6 @@
-package engine
+// Package event words the status changes of executions as Amazon EventBridge
+// delivers them.
+package event
 
 import (
 	"crypto/sha256"
@@ -8,7 +10,6 @@ import (
 
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/machine"
-	"callfleet/internal/queue"
 )
 
 // statusChange is a "Step Functions Execution Status Change" event as
@@ -49,9 +50,9 @@ type included struct {
 // leaves the input out, then the output.
 const eventData = 248 << 10
 
-// message is the status-change event of an execution: of its start, or of its
-// end.
-func (e *Engine) message(x *machine.Execution, status machine.Status) *queue.Message {
+// StatusChange is the event of an execution's start or end, with an id that is
+// the same whenever the event is made: the execution's ARN and the status.
+func StatusChange(x *machine.Execution, status machine.Status, region, account string) (id string, body []byte) {
 	start := x.Start()
 	d := statusDetail{
 		ExecutionARN: start.ARN, StateMachineARN: start.MachineARN, Name: start.Name,
@@ -67,15 +68,15 @@ func (e *Engine) message(x *machine.Execution, status machine.Status) *queue.Mes
 		d.Output, d.OutputDetails = carried(x.Output(), &room)
 	}
 	d.Input, d.InputDetails = carried(x.Input(), &room)
-	id := start.ARN + string(status)
+	id = start.ARN + string(status)
 	body, err := json.Marshal(statusChange{
 		Version: "0", ID: eventID(id), DetailType: "Step Functions Execution Status Change", Source: "aws.states",
-		Account: e.o.AccountID, Time: at.UTC().Format(time.RFC3339), Region: e.o.Region, Resources: []string{start.ARN}, Detail: d,
+		Account: account, Time: at.UTC().Format(time.RFC3339), Region: region, Resources: []string{start.ARN}, Detail: d,
 	})
 	if err != nil {
-		panic("engine: status-change event: " + err.Error()) // strings and numbers only
+		panic("event: status change: " + err.Error()) // strings and numbers only
 	}
-	return &queue.Message{ID: id, Group: start.Name, Body: body, Headers: e.spans.Headers(start)}
+	return id, body
 }
 
 // carried is v as the event shows it, if it fits into what room is left.
