@@ -17,9 +17,9 @@ const maxDefinition = 1 << 20
 
 // loggingConfiguration is kept and shown; nothing is logged to CloudWatch.
 type loggingConfiguration struct {
-	Level                string            `json:"level"`
-	IncludeExecutionData bool              `json:"includeExecutionData"`
-	Destinations         []json.RawMessage `json:"destinations,omitempty"`
+	Level                string             `json:"level"`
+	IncludeExecutionData bool               `json:"includeExecutionData"`
+	Destinations         *[]json.RawMessage `json:"destinations,omitempty"` // [] is shown, nothing is not
 }
 
 type tracingConfiguration struct {
@@ -36,7 +36,7 @@ func (l *loggingConfiguration) check() error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	if l.Level != "OFF" && len(l.Destinations) != 1 {
+	if l.Level != "OFF" && (l.Destinations == nil || len(*l.Destinations) != 1) {
 		return &apiError{kind: "InvalidLoggingConfiguration", message: "Invalid Logging Configuration: Must specify exactly one Log Destination."}
 	}
 	return nil

@@ -204,9 +204,16 @@ func (e *Engine) expire(ctx context.Context, now time.Time) {
 		return
 	}
 	for _, i := range others {
-		if i.ID != e.instance && (l.Floor == 0 || i.Floor < l.Floor) {
+		switch {
+		case i.ID == e.instance:
+		case e.outbox.replaced(i, now):
+			err = errors.Join(err, e.store.ForgetInstance(ctx, i.ID))
+		case l.Floor == 0 || i.Floor < l.Floor:
 			l.Floor = max(i.Floor, 1)
 		}
+	}
+	if err != nil {
+		e.log.WarnContext(ctx, "cannot forget the mark of a dead engine; trying again later", "error", err)
 	}
 	n, err := e.store.Expire(ctx, l, now)
 	if err != nil && ctx.Err() == nil {

@@ -25,7 +25,7 @@ type outbox struct {
 	owed      map[store.Key]*closing // guarded by mu: ends that are not published yet
 	line      []*closing             // guarded by mu: those of them to publish, in order
 	inherited int                    // guarded by mu: how many are owed for dead instances
-	heirs     []store.Instance       // guarded by mu: the instances they are owed for
+	dead      map[string]bool        // guarded by mu: the instances they are owed for, if those are dead
 	saved     store.Instance         // guarded by mu: what was written down last
 }
 
@@ -171,29 +171,27 @@ func (o *outbox) mark() uint64 {
 	return m
 }
 
-// checkpoint writes the mark down when it has moved, and forgets the marks of
-// dead instances when nothing is owed for them any more.
+// checkpoint writes the mark down when it has moved.
 func (o *outbox) checkpoint(ctx context.Context) {
 	now := time.Now()
 	o.mu.Lock()
 	i := store.Instance{ID: o.e.instance, Published: o.mark(), At: now.UTC()}
 	stale := i.Published != o.saved.Published || now.Sub(o.saved.At) > markEvery
-	var forget []store.Instance
-	if o.inherited == 0 {
-		forget, o.heirs = o.heirs, nil
-	}
 	o.mu.Unlock()
-	for _, dead := range forget {
-		if err := o.e.store.ForgetInstance(ctx, dead.ID); err != nil && ctx.Err() == nil {
-			o.e.log.WarnContext(ctx, "cannot forget the mark of a dead engine; the next start does", "instance", dead.ID, "error", err)
-		}
-	}
 	if !stale {
 		return
 	}
 	if err := o.save(ctx, i); err != nil && ctx.Err() == nil {
 		o.e.log.WarnContext(ctx, "cannot write the mark of published events; some may be published again", "error", err)
 	}
+}
+
+// replaced reports whether an instance is dead and everything it left is this
+// engine's: its open executions since recovery, its ends by now published.
+func (o *outbox) replaced(i store.Instance, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.dead[i.ID] && o.inherited == 0 && now.Sub(i.At) > instanceDead
 }
 
 // save writes the mark down.

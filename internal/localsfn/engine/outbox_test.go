@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"testing"
+	"time"
 
 	"callfleet/internal/localsfn/store"
 	"callfleet/internal/queue"
@@ -101,6 +102,24 @@ func TestInheritedEndsDoNotHoldTheMark(t *testing.T) {
 	o.settled(o.next())
 	if o.inherited != 0 {
 		t.Errorf("%d inherited after publishing", o.inherited)
+	}
+}
+
+func TestInstancesAreReplacedOnceTheyOweNothing(t *testing.T) {
+	t.Parallel()
+	o := outboxAt(10)
+	now := time.Now()
+	old := store.Instance{ID: "old", At: now.Add(-2 * instanceDead)}
+	alive := store.Instance{ID: "alive", At: now}
+	later := store.Instance{ID: "later", At: old.At} // it came after this engine
+	o.adopt([]store.Instance{old, alive})
+	o.inherit(key("x"), 5)
+	if o.replaced(old, now) {
+		t.Error("replaced while an end is owed for it")
+	}
+	o.settled(o.next())
+	if !o.replaced(old, now) || o.replaced(alive, now) || o.replaced(later, now) {
+		t.Errorf("old %v, alive %v, later %v", o.replaced(old, now), o.replaced(alive, now), o.replaced(later, now))
 	}
 }
 

@@ -52,7 +52,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.outbox.adopt(marks, began)
+	e.outbox.adopt(marks)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(recoverers)
 	for _, k := range open {
@@ -68,14 +68,14 @@ func (e *Engine) recover(ctx context.Context) error {
 	return nil
 }
 
-// adopt notes the instances whose marks can go once what they owe is published.
-func (o *outbox) adopt(marks []store.Instance, now time.Time) {
+// adopt notes the instances that left what was just taken up. Whether they are
+// dead shows when they stop writing their marks.
+func (o *outbox) adopt(marks []store.Instance) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.dead = map[string]bool{}
 	for _, m := range marks {
-		if m.ID != o.e.instance && now.Sub(m.At) > instanceDead {
-			o.heirs = append(o.heirs, m)
-		}
+		o.dead[m.ID] = true
 	}
 }
 
