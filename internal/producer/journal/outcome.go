@@ -15,8 +15,9 @@ import (
 // answer that is no success; the status code follows.
 const statusCodeError = "Callfleet.StatusCode."
 
-// effort finds what the state machine tells of an answer in the cause.
-var effort = regexp.MustCompile(`attempts=(\d{1,9})(?: durationMs=(\d{1,12}))?`)
+// effort finds what the cause tells of the attempts: of an answer in the state
+// machine's words, of a call without one in the worker's.
+var effort = regexp.MustCompile(`(?:attempts=|\()(\d{1,9})(?: attempts? in | durationMs=(\d{1,12}))`)
 
 // Sent is what is known of a request from when it was published.
 type Sent struct {

@@ -4,6 +4,7 @@ package span
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 
@@ -84,8 +85,17 @@ func (t *Maker) Again(ctx context.Context, r *call.Request, sampled bool) trace.
 func End(spans []trace.Span, err error) {
 	for _, span := range spans {
 		if err != nil {
+			span.SetAttributes(semconv.ErrorTypeKey.String(errorType(err)))
 			span.SetStatus(codes.Error, err.Error())
 		}
 		span.End()
 	}
+}
+
+// errorType is the failure's name, or what is said of every other error.
+func errorType(err error) string {
+	if f, ok := errors.AsType[*call.Failure](err); ok {
+		return string(f.Name)
+	}
+	return semconv.ErrorTypeOther.Value.AsString()
 }
