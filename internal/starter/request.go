@@ -32,11 +32,12 @@ func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
 	if req.Trace != nil {
 		ctx = telemetry.Extract(ctx, req.Trace.Parent, req.Trace.State)
 	}
-	ctx, span := s.tracer.Start(ctx, "start", trace.WithSpanKind(trace.SpanKindConsumer))
+	ctx, span := s.tracer.Start(ctx, "process requests", trace.WithSpanKind(trace.SpanKindConsumer))
 	defer span.End()
 	if span.IsRecording() {
 		span.SetAttributes(
-			attribute.String("messaging.operation.name", "start"),
+			attribute.String("messaging.system", s.opts.System),
+			attribute.String("messaging.operation.name", "process"),
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", "requests"),
 			attribute.String("messaging.message.id", d.ID),
@@ -45,6 +46,7 @@ func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
 	}
 	err := s.start(ctx, d, req.ID)
 	if err != nil {
+		span.SetAttributes(attribute.String("error.type", errorType(err)))
 		span.SetStatus(codes.Error, err.Error())
 	}
 	switch {
@@ -57,6 +59,19 @@ func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
 	default:
 		s.settle(ctx, d, func(ctx context.Context) error { return d.Retry(ctx, 0) })
 	}
+}
+
+// errorType is the value of error.type: a word for what callers branch on.
+func errorType(err error) string {
+	switch {
+	case errors.Is(err, stepfn.ErrNameTaken):
+		return "name_taken"
+	case errors.Is(err, stepfn.ErrInvalid):
+		return "invalid"
+	case errors.Is(err, queue.ErrLeaseLost):
+		return "lease_lost"
+	}
+	return "interrupted"
 }
 
 // decode returns why the body is no request that can be started.

@@ -44,6 +44,8 @@ type Options struct {
 	// DrainTimeout is how long starts under way may go on after Run was told to
 	// stop. Default 5 s.
 	DrainTimeout time.Duration
+	// System is the messaging.system of the spans. Default "nats".
+	System string
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// TracerProvider and MeterProvider default to the global ones.
@@ -53,6 +55,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Concurrency = cmp.Or(o.Concurrency, 64)
+	o.System = cmp.Or(o.System, "nats")
 	o.MaxBacklog = cmp.Or(o.MaxBacklog, 2000)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Second)
 	if o.Logger == nil {

@@ -267,7 +267,7 @@ func TestSpanIsChildOfTheRequest(t *testing.T) {
 	b.waitFor(t, 1)
 	stop()
 	ended := spans.Ended()
-	if len(ended) != 1 || ended[0].Name() != "start" || ended[0].Parent().SpanID().String() != "0123456789abcdef" {
+	if len(ended) != 1 || ended[0].Name() != "process requests" || ended[0].Parent().SpanID().String() != "0123456789abcdef" {
 		t.Fatalf("got spans %v, want start under the request", ended)
 	}
 	sc := ended[0].SpanContext()
