@@ -6,7 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/fnv"
-	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -155,6 +155,25 @@ func described(c *handoff.Call) (trace.SpanKind, string, []attribute.KeyValue) {
 		attrs = append(attrs, attribute.String("faas.invoked_name", handoff.FunctionName(c.Resource.ARN)), attribute.String("faas.invoked_provider", "aws"))
 		return trace.SpanKindClient, "invoke " + handoff.FunctionName(c.Resource.ARN), attrs
 	}
-	attrs = append(attrs, attribute.String("rpc.system", "aws-api"), attribute.String("rpc.service", c.Resource.Service), attribute.String("rpc.method", c.Resource.Operation))
-	return trace.SpanKindClient, c.Resource.Service + " " + strconv.Quote(c.Resource.Operation), attrs
+	service, method := rpcName(c.Resource)
+	attrs = append(attrs, attribute.String("rpc.system", "aws-api"), attribute.String("rpc.service", service), attribute.String("rpc.method", method))
+	return trace.SpanKindClient, service + "/" + method, attrs
+}
+
+// rpcName is what an AWS SDK calls the service and the operation that a
+// resource names in lower case: DynamoDB and GetItem.
+func rpcName(r asl.Resource) (service, method string) {
+	service, method = r.Service, r.Operation
+	switch service {
+	case "dynamodb":
+		service = "DynamoDB"
+	case "lambda":
+		service = "Lambda"
+	case "states":
+		service = "StepFunctions"
+	}
+	if method != "" {
+		method = strings.ToUpper(method[:1]) + method[1:]
+	}
+	return service, method
 }
