@@ -84,6 +84,11 @@ const callWorkflow = `{"StartAt":"Fetch","States":{
 // answer come through the HTTP API, the worker answers at once. It counts
 // executions whose end was reported on the feed.
 func BenchmarkTaskWorkflow(b *testing.B) {
+	b.Run("http", func(b *testing.B) { benchmarkTaskWorkflow(b, false) })
+	b.Run("in-process", func(b *testing.B) { benchmarkTaskWorkflow(b, true) })
+}
+
+func benchmarkTaskWorkflow(b *testing.B, inProcess bool) {
 	tasks := make(chan string, 1<<16)
 	ended := make(chan struct{}, 1<<16)
 	f := newFixture(b, func(o *options) {
@@ -106,6 +111,9 @@ func BenchmarkTaskWorkflow(b *testing.B) {
 			return nil
 		})
 	})
+	if inProcess {
+		f.http = &http.Client{Transport: f.server.Transport()}
+	}
 	arn := f.create(b, "call-api", callWorkflow)
 	var workers sync.WaitGroup
 	for range 32 {

@@ -39,7 +39,6 @@ type options struct {
 type fixture struct {
 	o      options
 	broker *server.Server
-	nc     *nats.Conn
 	server *localsfn.Server
 	http   *http.Client
 	url    string
@@ -105,7 +104,7 @@ func (f *fixture) start(tb testing.TB) {
 	})
 	web := httptest.NewServer(f.server.Handler())
 	transport := &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 512}
-	f.nc, f.url, f.http = nc, web.URL, &http.Client{Transport: transport}
+	f.url, f.http = web.URL, &http.Client{Transport: transport}
 	f.client = sfn.New(sfn.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(web.URL), HTTPClient: f.http,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), RetryMaxAttempts: 1,

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
@@ -40,6 +41,22 @@ func TestCallWorkflowEndToEnd(t *testing.T) {
 	want := "ExecutionStarted TaskStateEntered TaskScheduled TaskStarted TaskSucceeded TaskStateExited TaskStateEntered TaskScheduled TaskStarted TaskSubmitted TaskSucceeded TaskStateExited ChoiceStateEntered ChoiceStateExited SucceedStateEntered SucceedStateExited ExecutionSucceeded"
 	if got := r.events(t, arn); got != want {
 		t.Errorf("history\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestTransportSpeaksLikeTheNetwork(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.client = sfn.New(sfn.Options{
+		Region: "us-east-1", BaseEndpoint: ptr("http://in-process"), HTTPClient: &http.Client{Transport: r.server.Transport()},
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+	})
+	arn := r.begin(t, r.create(t, "call-api", callWorkflow), "r-1", callInput)
+	r.succeed(t, tokenOf(t, r.tasks.receive(t)), `{"statusCode":200}`)
+	r.ended(t, arn, types.ExecutionStatusSucceeded)
+	var none *types.ExecutionDoesNotExist
+	if _, err := r.client.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: ptr(arn + "x")}); !errors.As(err, &none) {
+		t.Errorf("got %v", err)
 	}
 }
 
