@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ func BenchmarkFleet(b *testing.B) {
 			b.ReportAllocs()
 			path.run(x)
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+			b.ReportMetric(float64(x.used.Microseconds())/float64(b.N), "cpu-µs/call")
 		})
 	}
 }
@@ -58,6 +60,26 @@ type bench struct {
 	ctx  context.Context
 	item json.RawMessage
 	api  *httptest.Server
+	used time.Duration // processor time of the measured part
+}
+
+// measure runs the clock, of the wall and of the processor, until it is called
+// again. On a machine that others use too, processor time is what compares.
+func (x *bench) measure() (stop func()) {
+	began := processorTime()
+	x.ResetTimer()
+	return func() {
+		x.StopTimer()
+		x.used = processorTime() - began
+	}
+}
+
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func newBench(b *testing.B) *bench {
@@ -119,10 +141,10 @@ func (x *bench) loop() {
 	transport := &http.Transport{MaxIdleConnsPerHost: inFlight}
 	defer transport.CloseIdleConnections()
 	h := &handLoop{bench: x, js: js, client: &http.Client{Transport: transport}, renderer: template.NewRenderer(template.Options{})}
-	x.ResetTimer()
+	measured := x.measure()
 	stop := h.consume(tasks)
 	<-done
-	x.StopTimer()
+	measured()
 	stop()
 }
 
@@ -231,10 +253,10 @@ func (x *bench) direct() {
 	},
 		fleet.Options{Call: true, Slots: inFlight})
 	x.must(err)
-	x.ResetTimer()
+	measured := x.measure()
 	stop := x.start(member.Services())
 	<-done
-	x.StopTimer()
+	measured()
 	stop()
 }
 
@@ -268,10 +290,10 @@ func (x *bench) workflow() {
 	done := x.countResults(b)
 	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: inFlight})
 	x.must(err)
-	x.ResetTimer()
+	measured := x.measure()
 	stop := x.start(member.Services())
 	<-done
-	x.StopTimer()
+	measured()
 	stop()
 }
 
@@ -305,8 +327,8 @@ func (x *bench) countResults(b *backend.Backend) <-chan struct{} {
 			}
 			var acks sync.WaitGroup
 			for _, d := range deliveries {
-				if outcome, err := call.DecodeOutcome(d.Body); err != nil || outcome.Status != call.StatusSucceeded {
-					x.Errorf("outcome %+v, %v", outcome, err)
+				if !bytes.Contains(d.Body, []byte(`"status":"SUCCEEDED"`)) {
+					x.Errorf("outcome %s", d.Body)
 				}
 				n++
 				acks.Go(func() { _ = d.Ack(x.ctx) })

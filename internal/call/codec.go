@@ -56,7 +56,7 @@ func DecodeRequest(data []byte) (Request, error) {
 func decodeRequest(data []byte) (Request, error) {
 	r := Request{Params: json.RawMessage("{}")}
 	if len(data) > MaxMessageBytes {
-		return r, fmt.Errorf("has %d bytes, at most %d are allowed", len(data), MaxMessageBytes)
+		return r, tooLarge(data, MaxMessageBytes)
 	}
 	err := eachField(data, func(name string, v json.RawMessage) error {
 		switch name {
@@ -122,7 +122,7 @@ func decodeTask(data []byte) (Task, error) {
 	var t Task
 	var request json.RawMessage
 	if len(data) > MaxMessageBytes {
-		return t, fmt.Errorf("has %d bytes, at most %d are allowed", len(data), MaxMessageBytes)
+		return t, tooLarge(data, MaxMessageBytes)
 	}
 	err := eachField(data, func(name string, v json.RawMessage) error {
 		switch name {

@@ -81,7 +81,7 @@ type outcomeDetail struct {
 }
 
 // EncodeOutcome is o as an execution status change event with source
-// "callfleet".
+// "callfleet". Input and Output must be JSON.
 func EncodeOutcome(o Outcome) ([]byte, error) {
 	e := outcomeEvent{
 		Version: "0", ID: o.ID, DetailType: outcomeDetailType, Source: outcomeSource,
@@ -97,13 +97,31 @@ func EncodeOutcome(o Outcome) ([]byte, error) {
 		e.Detail.StopDate = &stop
 	}
 	data, err := encode(e)
+	if err == nil && len(data) > MaxOutcomeBytes {
+		err = tooLarge(data, MaxOutcomeBytes)
+	}
 	if err == nil {
-		_, err = decodeOutcome(data)
+		err = o.check()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode outcome: %w", err)
 	}
 	return data, nil
+}
+
+func tooLarge(data []byte, limit int) error {
+	return fmt.Errorf("has %d bytes, at most %d are allowed", len(data), limit)
+}
+
+// check finds what makes an outcome useless to whoever waits for it.
+func (o *Outcome) check() error {
+	if err := ValidateID(o.ID); err != nil {
+		return named("detail.name", err)
+	}
+	if !o.Status.known() {
+		return errors.New("detail.status: must be RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED")
+	}
+	return nil
 }
 
 func jsonText(v json.RawMessage) *string {
@@ -128,7 +146,7 @@ func DecodeOutcome(data []byte) (Outcome, error) {
 func decodeOutcome(data []byte) (Outcome, error) {
 	var o Outcome
 	if len(data) > MaxOutcomeBytes {
-		return o, fmt.Errorf("has %d bytes, at most %d are allowed", len(data), MaxOutcomeBytes)
+		return o, tooLarge(data, MaxOutcomeBytes)
 	}
 	var kind string
 	var detail json.RawMessage
@@ -156,13 +174,7 @@ func decodeOutcome(data []byte) (Outcome, error) {
 	if err != nil {
 		return o, fmt.Errorf("detail.%w", err)
 	}
-	if err := ValidateID(o.ID); err != nil {
-		return o, named("detail.name", err)
-	}
-	if !o.Status.known() {
-		return o, errors.New("detail.status: must be RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED")
-	}
-	return o, nil
+	return o, o.check()
 }
 
 func (o *Outcome) decodeDetail(name string, v json.RawMessage) error {

@@ -20,24 +20,40 @@ func newSlots(n int) *slots {
 	return &slots{total: n, free: n, freed: make(chan struct{}, 1)}
 }
 
-// wait blocks until a slot is free and returns how many are. Only one
-// goroutine may wait and take.
-func (s *slots) wait(ctx context.Context) (int, error) {
+// gatherFor is how long slots are gathered at most.
+const gatherFor = 2 * time.Millisecond
+
+// wait blocks until a slot is free and returns how many are. With gather above
+// 1 it waits for that many, but not for long. Only one goroutine may wait and
+// take.
+func (s *slots) wait(ctx context.Context, gather int) (int, error) {
+	var late <-chan time.Time
 	for {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		s.mu.Lock()
-		free := s.free
-		s.mu.Unlock()
-		if free > 0 {
+		free := s.available()
+		if free >= gather {
 			return free, nil
+		}
+		if free > 0 && late == nil {
+			timer := time.NewTimer(gatherFor)
+			defer timer.Stop()
+			late = timer.C
 		}
 		select {
 		case <-s.freed:
+		case <-late:
+			return s.available(), nil
 		case <-ctx.Done():
 		}
 	}
+}
+
+func (s *slots) available() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.free
 }
 
 func (s *slots) take(n int) {

@@ -106,6 +106,10 @@ const maxReports = 128
 // to the others when a backlog is short.
 const maxReceive = 512
 
+// gatherPart is the part of the slots that is gathered before the next receipt
+// from a backlog.
+const gatherPart = 4
+
 // Causes of a cancelled call, besides queue.ErrLeaseLost and call.ErrTaskGone.
 var errDrained = errors.New("the worker is shutting down")
 
@@ -167,15 +171,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	return errors.Join(err, w.stats.close())
 }
 
-// takeIn receives as many tasks as there are free slots, never more.
+// takeIn receives as many tasks as there are free slots, never more. While
+// there is a backlog it gathers some slots first: a request for each task
+// would cost the broker as much as the task.
 func (w *Worker) takeIn(ctx, work context.Context) error {
-	trouble := newPauses()
+	trouble, gather := newPauses(), 1
 	for {
-		free, err := w.slots.wait(ctx)
+		free, err := w.slots.wait(ctx, gather)
 		if err != nil {
 			return nil
 		}
-		deliveries, err := w.deps.Tasks.Receive(ctx, min(free, maxReceive))
+		asked := min(free, maxReceive)
+		deliveries, err := w.deps.Tasks.Receive(ctx, asked)
+		gather = 1
+		if len(deliveries) == asked {
+			gather = min(max(1, w.opts.Slots/gatherPart), maxReceive)
+		}
 		switch {
 		case err == nil:
 			trouble = newPauses()
