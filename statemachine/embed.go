@@ -24,6 +24,17 @@ var Tutorial string
 
 var placeholder = regexp.MustCompile(`\$\{([A-Za-z][A-Za-z0-9]*)\}`)
 
+// Placeholders are the names of the ${Name} placeholders of a definition, each
+// once, sorted.
+func Placeholders(definition string) []string {
+	var names []string
+	for _, m := range placeholder.FindAllStringSubmatch(definition, -1) {
+		names = append(names, m[1])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Substitute fills the ${Name} placeholders of a definition, as
 // DefinitionSubstitutions does in CloudFormation. Every placeholder needs a
 // value and every value a placeholder; the error lists all that do not match.

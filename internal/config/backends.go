@@ -14,11 +14,18 @@ const (
 	DefaultStepFunctions = "http://127.0.0.1:8083"
 )
 
+// Where the producer keeps its data and its results.
+const (
+	DefaultData    = ".callfleet"
+	DefaultResults = "results.jsonl"
+)
+
 // vars are what the tags of Backends and StepFunctions refer to: the backends
 // that the program has, and the default URLs, which a program that embeds what
 // it lacks does not have.
 func (s Schemes) vars(embeds bool) kong.Vars {
 	v := kong.Vars{
+		"log_level": "info", "data": DefaultData, "results": DefaultResults,
 		"queue": DefaultQueue, "queue_hint": DefaultQueue, "queue_forms": examples(queueForms, s.Queue),
 		"stepfunctions": DefaultStepFunctions, "stepfunctions_hint": DefaultStepFunctions,
 		"stepfunctions_forms": examples(stepFunctionsForms, s.StepFunctions),
@@ -40,7 +47,7 @@ type Backends struct {
 
 // Log is how a program logs.
 type Log struct {
-	Level  slog.Level `name:"log-level" help:"Least level that is logged: debug, info, warn or error." env:"CALLFLEET_LOG_LEVEL" default:"info" group:"Logging:"`
+	Level  slog.Level `name:"log-level" help:"Least level that is logged: debug, info, warn or error." env:"CALLFLEET_LOG_LEVEL" default:"${log_level}" group:"Logging:"`
 	Format string     `name:"log-format" help:"Form of a log line: text or json." env:"CALLFLEET_LOG_FORMAT" default:"text" group:"Logging:"`
 }
 
@@ -72,7 +79,7 @@ func (b Backends) check(p *problems, s Schemes) {
 
 // Embeddable are the settings of parts that run inside the program.
 type Embeddable struct {
-	Data       string `help:"Directory of the embedded broker: queues, templates, histories." env:"CALLFLEET_DATA" default:".callfleet" group:"Embedded:"`
+	Data       string `help:"Directory of the embedded broker: queues, templates, histories." env:"CALLFLEET_DATA" default:"${data}" group:"Embedded:"`
 	Durability string `help:"What an acknowledged message survives: process (kill -9 of every process) or power (loss of power too, slower)." env:"CALLFLEET_DURABILITY" default:"process" group:"Embedded:"`
 }
 

@@ -76,11 +76,29 @@ func TestMistakes(t *testing.T) {
 			if !errors.As(err, &usage) {
 				t.Fatalf("error = %v, want an *UsageError", err)
 			}
-			want := row.program + ": " + strings.Join(row.want, "\n"+row.program+": ") + "\nRun \"" + row.program + " --help\" for what can be set."
+			want := row.program + ": " + strings.Join(row.want, "\n"+row.program+": ") + "\nRun \"" + usage.Command + " --help\" for what can be set."
 			if got := err.Error(); got != want {
 				t.Errorf("error is\n%s\nwant\n%s", got, want)
 			}
 		})
+	}
+}
+
+func TestUsageNamesTheCommandsHelp(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"":                       "producer",
+		"nonsense":               "producer",
+		"run":                    "producer run",
+		"run x --format xml":     "producer run",
+		"template put --unknown": "producer template put",
+		"execution ls --limit 0": "producer execution ls",
+	} {
+		err := parse("producer", input(args))
+		var usage *UsageError
+		if !errors.As(err, &usage) || usage.Command != want {
+			t.Errorf("producer %s: %v, want the help of %q", args, err, want)
+		}
 	}
 }
 

@@ -68,6 +68,13 @@ func (in Input) parse(p program) (command string, err error) {
 	if printed {
 		return "", ErrHelp
 	}
+	chosen := p.name
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
+		parsed = wrong.Context
+	}
+	if parsed != nil && parsed.Selected() != nil {
+		chosen = parsed.Selected().FullPath()
+	}
 	if err != nil {
 		found.list = append(found.list, Problem{Message: err.Error()})
 	} else {
@@ -75,7 +82,7 @@ func (in Input) parse(p program) (command string, err error) {
 		p.check(command, found)
 	}
 	if len(found.list) > 0 {
-		return "", &UsageError{Program: p.name, Problems: found.list}
+		return "", &UsageError{Program: p.name, Command: chosen, Problems: found.list}
 	}
 	return command, nil
 }
@@ -125,7 +132,7 @@ type mapper struct {
 
 func (m mapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	var text string
-	if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+	if err := ctx.Scan.PopValueInto(ctx.Value.Name, &text); err != nil {
 		return err
 	}
 	v, err := m.parse(text)

@@ -10,6 +10,7 @@ import (
 // UsageError holds every mistake in flags and environment.
 type UsageError struct {
 	Program  string
+	Command  string // the program and its command, as far as it was understood: "producer run"
 	Problems []Problem
 }
 
@@ -27,7 +28,7 @@ func (e *UsageError) Error() string {
 		}
 		b.WriteString(p.Message + "\n")
 	}
-	fmt.Fprintf(&b, "Run \"%s --help\" for what can be set.", e.Program)
+	fmt.Fprintf(&b, "Run \"%s --help\" for what can be set.", e.Command)
 	return b.String()
 }
 

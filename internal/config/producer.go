@@ -28,7 +28,7 @@ type Producer struct {
 // Run are the settings of "producer run".
 type Run struct {
 	File      string `arg:"" help:"Call file: JSONL, or CSV with a header row; - is standard input."`
-	Results   string `help:"Where the results go, one JSON object per line." default:"results.jsonl"`
+	Results   string `help:"Where the results go, one JSON object per line." default:"${results}"`
 	Resume    bool   `help:"Go on with a run that was interrupted: publish what it has not, collect what is missing."`
 	Republish bool   `help:"With --resume, publish every call without a result again: for a broker that has lost its data."`
 	ID        string `name:"run" help:"Name of the run: letters, digits and _. Unset, a new one, or with --resume the latest of the file." placeholder:"ID"`
@@ -152,8 +152,10 @@ With no --queue and no --stepfunctions, it uses the servers that run on this mac
 // an *UsageError.
 func ParseProducer(in Input) (*Producer, error) {
 	c := &Producer{}
+	vars := in.Schemes.vars(true)
+	vars["log_level"] = "warn" // what it prints is for a person; the log is for what goes wrong
 	command, err := in.parse(program{
-		name: "producer", description: producerHelp, target: c, vars: in.Schemes.vars(true),
+		name: "producer", description: producerHelp, target: c, vars: vars,
 		check: func(command string, p *problems) { c.check(command, p, in.Schemes) },
 	})
 	if err != nil {

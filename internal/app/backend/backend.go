@@ -85,33 +85,37 @@ type Consumer interface {
 
 // Open connects to the queue and the template store, and makes a client of
 // Step Functions (which is not asked anything yet).
-func Open(ctx context.Context, o Options) (b *Backend, err error) {
+func Open(ctx context.Context, o Options) (*Backend, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	b = &Backend{options: o}
-	defer func() {
-		if err != nil {
-			b.Close()
-		}
-	}()
-	nc, err := b.connect(ctx, o.Queue)
-	if err != nil {
+	b := &Backend{options: o}
+	if err := b.open(ctx); err != nil {
+		b.Close()
 		return nil, err
-	}
-	if b.broker, err = natsqueue.New(ctx, nc, natsqueue.Options{Logger: o.Logger}); err != nil {
-		return nil, err
-	}
-	if b.Templates, err = b.openTemplates(ctx, nc); err != nil {
-		return nil, fmt.Errorf("open templates: %w", err)
-	}
-	if o.StepFunctions != "" {
-		if b.Executions, err = b.openStepFunctions(); err != nil {
-			return nil, err
-		}
-		b.close = append(b.close, b.Executions.Close)
 	}
 	return b, nil
+}
+
+func (b *Backend) open(ctx context.Context) error {
+	nc, err := b.connect(ctx, b.options.Queue)
+	if err != nil {
+		return err
+	}
+	if b.broker, err = natsqueue.New(ctx, nc, natsqueue.Options{Logger: b.options.Logger}); err != nil {
+		return err
+	}
+	if b.Templates, err = b.openTemplates(ctx, nc); err != nil {
+		return fmt.Errorf("open templates: %w", err)
+	}
+	if b.options.StepFunctions == "" {
+		return nil
+	}
+	if b.Executions, err = b.openStepFunctions(); err != nil {
+		return err
+	}
+	b.close = append(b.close, b.Executions.Close)
+	return nil
 }
 
 func (b *Backend) connect(ctx context.Context, at string) (*nats.Conn, error) {
@@ -124,7 +128,7 @@ func (b *Backend) connect(ctx context.Context, at string) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(at, options...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the broker %s: %w (is it running? \"stepfunctions\" starts one)", redact(at), err)
+		return nil, fmt.Errorf("connect to the broker %s: %w: start one with \"stepfunctions\", or say with CALLFLEET_QUEUE where it is", redact(at), err)
 	}
 	b.close = append(b.close, nc.Close)
 	return nc, nil
@@ -180,22 +184,38 @@ func redact(at string) string {
 
 // Publisher opens a queue for publishing, and makes it if it is missing.
 func (b *Backend) Publisher(ctx context.Context, name string) (queue.Publisher, error) {
-	return b.broker.Publisher(ctx, name)
+	p, err := b.broker.Publisher(ctx, name)
+	if err != nil {
+		return nil, err // not p: a nil *Publisher is no nil queue.Publisher
+	}
+	return p, nil
 }
 
 // Consumer opens a queue for receiving.
 func (b *Backend) Consumer(ctx context.Context, name string) (Consumer, error) {
-	return b.broker.Consumer(ctx, name, natsqueue.ConsumerOptions{Lease: b.options.Lease})
+	c, err := b.broker.Consumer(ctx, name, natsqueue.ConsumerOptions{Lease: b.options.Lease})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // PublishResults opens the feed of outcomes for publishing.
 func (b *Backend) PublishResults(ctx context.Context) (queue.Publisher, error) {
-	return b.broker.FeedPublisher(ctx, Results)
+	p, err := b.broker.FeedPublisher(ctx, Results)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // ConsumeResults opens the outcomes of one run.
 func (b *Backend) ConsumeResults(ctx context.Context, run string) (queue.Consumer, error) {
-	return b.broker.FeedConsumer(ctx, Results, run)
+	c, err := b.broker.FeedConsumer(ctx, Results, run)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Close closes what Open opened; the embedded connection is its owner's.

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/program"
 	"callfleet/internal/call"
 	"callfleet/internal/config"
 	"callfleet/internal/producer"
@@ -15,32 +16,41 @@ import (
 const embeddedCallSlots = 16
 
 // call is "producer call".
-func (c *cli) call(ctx context.Context) (code int, err error) {
-	o := c.cfg.Call
-	params, err := producer.ParseParams(o.Params)
+func (c *cli) call(ctx context.Context) (int, error) {
+	params, err := producer.ParseParams(c.cfg.Call.Params)
 	if err != nil {
 		return config.ExitUsage, err
 	}
-	err = c.with(ctx, embedding{slots: embeddedCallSlots}, func(ctx context.Context, b *backend.Backend) error {
+	return c.with(ctx, embedding{slots: embeddedCallSlots}, func(ctx context.Context, b *backend.Backend) (int, error) {
 		deps, err := c.deps(ctx, b)
 		if err != nil {
-			return err
+			return program.ExitFailed, err
 		}
-		result, err := producer.Call(ctx, deps, producer.CallOptions{
-			Template: o.Name, Method: o.Method, Params: params, Wait: o.Wait, Timeout: o.Timeout, Log: c.rt.Logger,
-		})
-		if result.ID == "" && err != nil {
-			return err
-		}
-		if o.Wait && err == nil && result.Status != string(call.StatusSucceeded) {
-			code = 1
-		}
-		return errors.Join(err, c.printJSON(result))
+		return c.callOne(ctx, deps, params)
 	})
-	if errors.Is(err, producer.ErrNoOutcome) {
-		code = 1
+}
+
+func (c *cli) callOne(ctx context.Context, deps producer.Deps, params json.RawMessage) (int, error) {
+	o := c.cfg.Call
+	// An embedded worker is gone with this command: nobody else makes the call.
+	wait := o.Wait || c.embedded
+	result, err := producer.Call(ctx, deps, producer.CallOptions{
+		Template: o.Name, Method: o.Method, Params: params, Wait: wait, Timeout: o.Timeout, Log: c.rt.Logger,
+	})
+	if result.ID == "" {
+		return program.ExitFailed, err
 	}
-	return code, err
+	err = errors.Join(err, c.printJSON(result))
+	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		c.say("interrupted: the call goes on; \"producer execution show %s\" tells how", result.ID)
+		return program.ExitInterrupted, nil
+	case err != nil, wait && result.Status != string(call.StatusSucceeded):
+		return program.ExitFailed, err
+	case !wait:
+		c.say("published; \"producer execution show %s\" tells how it goes, --wait waits for the outcome", result.ID)
+	}
+	return program.ExitOK, nil
 }
 
 func (c *cli) printJSON(v any) error {

@@ -1,22 +1,74 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"callfleet/internal/app/local"
+	"callfleet/internal/app/program"
 )
 
+// lint is "producer lint". It needs no server.
+func (c *cli) lint(context.Context) (int, error) {
+	code := program.ExitOK
+	for _, path := range c.cfg.Lint.Files {
+		files, err := lintable(path)
+		if err != nil {
+			fmt.Fprintf(c.std.Out, "%s: %v\n", path, err)
+			code = program.ExitFailed
+		}
+		for _, file := range files {
+			findings, note := lintFile(file)
+			for _, f := range slices.Compact(findings) {
+				fmt.Fprintf(c.std.Out, "%s: %s\n", file, f)
+				code = program.ExitFailed
+			}
+			if len(findings) == 0 {
+				fmt.Fprintf(c.std.Out, "%s: ok%s\n", file, note)
+			}
+		}
+	}
+	return code, nil
+}
+
+// lintable is a file, or the *.json files of a directory.
+func lintable(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("there is no such file")
+	}
+	if err != nil || !info.IsDir() {
+		return []string{path}, err
+	}
+	files, err := filepath.Glob(filepath.Join(path, "*.json"))
+	if err == nil && len(files) == 0 {
+		err = errors.New("holds no *.json file")
+	}
+	return files, err
+}
+
 // lintFile returns what is wrong with a state machine (*.asl.json) or a
-// template (any other *.json).
-func lintFile(file string) ([]string, error) {
+// template (any other file), and what to know of one that is good.
+func lintFile(file string) (findings []string, note string) {
 	if !strings.HasSuffix(file, ".asl.json") {
-		_, err := readTemplate(file)
-		return nil, err
+		if _, err := readTemplate(file); err != nil {
+			return strings.Split(err.Error(), "\n"), ""
+		}
+		return nil, " (template)"
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return []string{err.Error()}, ""
 	}
-	return local.Lint(text), nil
+	findings, placeholders := local.Lint(text)
+	if len(placeholders) > 0 {
+		return findings, " (state machine; ${" + strings.Join(placeholders, "}, ${") + "} get their values when it is deployed)"
+	}
+	return findings, " (state machine)"
 }

@@ -28,6 +28,8 @@ type cli struct {
 	cfg *config.Producer
 	rt  *program.Runtime
 	std Streams
+
+	embedded bool // the fleet runs in this process; set before the command's work begins
 }
 
 // Main is cmd/producer: it returns the exit code.
@@ -40,7 +42,7 @@ func Main(ctx context.Context, in config.Input, std Streams) int {
 		fmt.Fprintln(std.Out, in.Version)
 		return program.ExitOK
 	}
-	rt, err := program.Start(ctx, "producer", cfg.Log)
+	rt, err := program.Start(ctx, "producer", cfg.Log, std.Err)
 	if err != nil {
 		return program.Usage(err, std.Err)
 	}

@@ -4,45 +4,69 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
 
 	"golang.org/x/term"
-	"golang.org/x/time/rate"
 
 	"callfleet/internal/app/backend"
-	"callfleet/internal/call"
+	"callfleet/internal/app/program"
+	"callfleet/internal/config"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/producer"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/report"
-	"callfleet/internal/queue"
-	"callfleet/internal/stepfn"
+	"callfleet/internal/producer/requestid"
 )
 
 // run is "producer run".
-func (c *cli) run(ctx context.Context) (code int, err error) {
+func (c *cli) run(ctx context.Context) (int, error) {
 	o := c.cfg.Run
-	err = c.with(ctx, embedding{always: o.Embedded, slots: o.Slots}, func(ctx context.Context, b *backend.Backend) error {
-		code, err = c.runFile(ctx, b)
-		return err
-	})
-	if err != nil && code == 0 {
-		code = 1
+	if err := readable(o.File); err != nil {
+		return config.ExitUsage, err
+	}
+	if o.ID == "" && !o.Resume {
+		c.cfg.Run.ID = requestid.NewRun(time.Now()) // known before the run, to say how to go on with it
+	}
+	code, err := c.with(ctx, embedding{always: o.Embedded, slots: o.Slots}, c.runFile)
+	if errors.Is(err, lifecycle.ErrForced) {
+		c.say("go on with: %s", c.resumeCommand(o.File, c.cfg.Run.ID))
 	}
 	return code, err
+}
+
+// readable finds a call file that is not there before anything is started.
+func readable(file string) error {
+	if file == callfile.Stdin {
+		return nil
+	}
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no call file %s", file)
+	case err != nil:
+		return fmt.Errorf("read call file: %w", err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory, not a call file", file)
+	}
+	return nil
 }
 
 func (c *cli) runFile(ctx context.Context, b *backend.Backend) (int, error) {
 	deps, err := c.deps(ctx, b)
 	if err != nil {
-		return 1, err
+		return program.ExitFailed, err
 	}
 	progress := report.NewProgress(c.std.Err, isTerminal(c.std.Err))
 	p, err := producer.New(deps, c.runOptions(ctx, progress))
 	if err != nil {
-		return 2, err
+		return config.ExitUsage, err
 	}
+	defer noteInterrupt(ctx, progress)()
 	// An interrupt stops the publishing; what is under way may still come in.
 	last := lifecycle.DrainContext(ctx)
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -55,7 +79,19 @@ func (c *cli) runFile(ctx context.Context, b *backend.Backend) (int, error) {
 			err = errors.Join(err, fmt.Errorf("write summary: %w", werr))
 		}
 	}
-	return producer.ExitCode(summary, err), err
+	return producer.ExitCode(summary, err), c.explain(err)
+}
+
+// interruptGrace is how long an interrupted run waits for what is under way.
+const interruptGrace = 3 * time.Second
+
+// noteInterrupt says at once that a signal was understood.
+func noteInterrupt(ctx context.Context, progress report.Progress) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		if _, ok := errors.AsType[*lifecycle.SignalError](context.Cause(ctx)); ok {
+			progress.Note(fmt.Sprintf("interrupted: waiting up to %s for the calls under way; once more stops at once", interruptGrace))
+		}
+	})
 }
 
 func (c *cli) runOptions(ctx context.Context, progress report.Progress) producer.Options {
@@ -68,63 +104,59 @@ func (c *cli) runOptions(ctx context.Context, progress report.Progress) producer
 		File: o.File, Stdin: c.std.In, Format: format, Strict: o.Strict,
 		Run: o.ID, Resume: o.Resume, Republish: o.Republish,
 		Root: filepath.Join(c.cfg.Data, "runs"), Results: o.Results, Sync: c.cfg.Durability == "power",
-		Window: o.Window, Interrupt: ctx.Done(), Progress: progress, Log: c.rt.Logger,
+		Window: o.Window, Batch: batchFor(o.Rate.PerSecond), Interrupt: ctx.Done(), Grace: interruptGrace,
+		Progress: progress, Log: c.rt.Logger, ResumeCommand: c.resumeCommand,
 	}
 }
 
-// deps are the queue, the feed and what finds outcomes that the feed lost.
-func (c *cli) deps(ctx context.Context, b *backend.Backend) (producer.Deps, error) {
-	deps := producer.Deps{Encoder: producer.Workflow{}, Feed: b.ConsumeResults, Describer: describer{b.Executions}}
-	if c.cfg.Command == "run" && c.cfg.Run.Direct {
-		deps.Encoder, deps.Describer = producer.NewDirect(b.Templates), nil
+// batchFor keeps the batches of a paced run small: what was begun is published
+// even after an interrupt.
+func batchFor(rate float64) int {
+	if rate <= 0 {
+		return 0
 	}
-	var err error
-	deps.Queue, err = b.Publisher(ctx, deps.Encoder.Destination())
-	if r := c.cfg.Run.Rate.PerSecond; err == nil && r > 0 {
-		deps.Queue = paced{deps.Queue, rate.NewLimiter(rate.Limit(r), max(1, int(r/10)))}
+	return min(256, max(1, int(rate/10)))
+}
+
+// resumeCommand is what goes on with a run, with the settings that say where
+// it is kept.
+func (c *cli) resumeCommand(file, run string) string {
+	words := []string{"producer", "run", file}
+	if run != "" {
+		words = append(words, "--run", run)
 	}
-	return deps, err
+	words = append(words, "--resume")
+	o := c.cfg.Run
+	for _, f := range []struct {
+		set  bool
+		flag []string
+	}{
+		{c.cfg.Data != config.DefaultData, []string{"--data", c.cfg.Data}},
+		{o.Results != config.DefaultResults, []string{"--results", o.Results}},
+		{o.Direct, []string{"--direct"}},
+		{o.Embedded, []string{"--embedded"}},
+	} {
+		if f.set {
+			words = append(words, f.flag...)
+		}
+	}
+	for i, w := range words {
+		words[i] = shellWord(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord quotes a word if a shell would take it for something else.
+func shellWord(w string) string {
+	if w != "" && !strings.ContainsFunc(w, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=+,@%", r)
+	}) {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }
 
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// paced publishes at most so many messages a second.
-type paced struct {
-	queue.Publisher
-	limit *rate.Limiter
-}
-
-// Publish waits for its turn, message by message when there are many.
-func (p paced) Publish(ctx context.Context, msgs ...queue.Message) error {
-	for len(msgs) > 0 {
-		n := min(len(msgs), p.limit.Burst())
-		if err := p.limit.WaitN(ctx, n); err != nil {
-			return err
-		}
-		if err := p.Publisher.Publish(ctx, msgs[:n]...); err != nil {
-			return err
-		}
-		msgs = msgs[n:]
-	}
-	return nil
-}
-
-// describer finds the outcome of a request by its execution.
-type describer struct{ executions *stepfn.Client }
-
-// Describe implements producer.Describer.
-func (d describer) Describe(ctx context.Context, id string) (call.Outcome, bool, error) {
-	e, err := d.executions.Describe(ctx, id)
-	if errors.Is(err, stepfn.ErrNotFound) {
-		return call.Outcome{}, false, nil
-	}
-	if err != nil || !e.Status.Ended() {
-		return call.Outcome{}, false, err
-	}
-	return call.Outcome{
-		ID: id, Status: e.Status, Input: e.Input, Output: e.Output, Error: e.Error, Cause: e.Cause, Started: e.Started, Stopped: e.Stopped,
-	}, true, nil
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"text/tabwriter"
 
 	"callfleet/internal/app/backend"
@@ -25,7 +24,7 @@ func (c *cli) templatePut(ctx context.Context) (int, error) {
 	if err != nil {
 		return config.ExitUsage, err
 	}
-	return 0, c.with(ctx, embedding{}, func(ctx context.Context, b *backend.Backend) error {
+	return c.with(ctx, embedding{}, plain(func(ctx context.Context, b *backend.Backend) error {
 		for _, item := range items {
 			if _, err := b.Templates.Put(ctx, item, store.Always()); err != nil {
 				return fmt.Errorf("put %s: %w", item.Key, err)
@@ -33,15 +32,18 @@ func (c *cli) templatePut(ctx context.Context) (int, error) {
 			fmt.Fprintf(c.std.Out, "put %s\n", item.Key)
 		}
 		return nil
-	})
+	}))
 }
 
 // readTemplates reads one file, or the *.json files of a directory, and
 // reports every mistake in them.
 func readTemplates(path string) ([]store.Item, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file or directory %s", path)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read templates: %w", err)
 	}
 	files := []string{path}
 	if info.IsDir() {
@@ -84,7 +86,7 @@ func readTemplate(file string) (store.Item, error) {
 
 // templateList is "producer template ls".
 func (c *cli) templateList(ctx context.Context) (int, error) {
-	return 0, c.with(ctx, embedding{}, func(ctx context.Context, b *backend.Backend) error {
+	return c.with(ctx, embedding{}, plain(func(ctx context.Context, b *backend.Backend) error {
 		out := tabwriter.NewWriter(c.std.Out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(out, "NAME\tMETHOD\tURL")
 		after, page := store.Key{}, 100
@@ -101,7 +103,7 @@ func (c *cli) templateList(ctx context.Context) (int, error) {
 			}
 			after = items[len(items)-1].Key
 		}
-	})
+	}))
 }
 
 func urlOf(item store.Item) string {
@@ -114,7 +116,7 @@ func urlOf(item store.Item) string {
 
 // templateGet is "producer template get".
 func (c *cli) templateGet(ctx context.Context) (int, error) {
-	return 0, c.withTemplate(ctx, c.cfg.Template.Get, func(_ context.Context, item store.Item) error {
+	return c.withTemplate(ctx, c.cfg.Template.Get, func(_ context.Context, item store.Item) error {
 		plain, err := template.ToPlain(item.Attributes)
 		if err == nil {
 			_, err = c.std.Out.Write(plain)
@@ -124,27 +126,31 @@ func (c *cli) templateGet(ctx context.Context) (int, error) {
 }
 
 // withTemplate runs do with the stored template.
-func (c *cli) withTemplate(ctx context.Context, k config.TemplateKey, do func(context.Context, store.Item) error) error {
-	return c.with(ctx, embedding{}, func(ctx context.Context, b *backend.Backend) error {
+func (c *cli) withTemplate(ctx context.Context, k config.TemplateKey, do func(context.Context, store.Item) error) (int, error) {
+	return c.with(ctx, embedding{}, plain(func(ctx context.Context, b *backend.Backend) error {
 		item, err := b.Templates.Get(ctx, store.Key{Name: k.Name, Method: k.Method})
 		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no template %s %s; \"producer template ls\" lists what there is", k.Name, k.Method)
+			return noTemplate(store.Key{Name: k.Name, Method: k.Method})
 		}
 		if err != nil {
 			return fmt.Errorf("get template %s %s: %w", k.Name, k.Method, err)
 		}
 		return do(ctx, item)
-	})
+	}))
+}
+
+func noTemplate(k store.Key) error {
+	return fmt.Errorf("there is no template %s; \"producer template ls\" lists what there is", k)
 }
 
 // templateRemove is "producer template rm".
 func (c *cli) templateRemove(ctx context.Context) (int, error) {
 	k := c.cfg.Template.Rm
-	return 0, c.with(ctx, embedding{}, func(ctx context.Context, b *backend.Backend) error {
+	return c.with(ctx, embedding{}, plain(func(ctx context.Context, b *backend.Backend) error {
 		key := store.Key{Name: k.Name, Method: k.Method}
 		item, err := b.Templates.Get(ctx, key)
 		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no template %s", key)
+			return noTemplate(key)
 		}
 		if err == nil {
 			err = b.Templates.Delete(ctx, key, store.IfRevision(item.Revision))
@@ -154,7 +160,7 @@ func (c *cli) templateRemove(ctx context.Context) (int, error) {
 		}
 		fmt.Fprintf(c.std.Out, "removed %s\n", key)
 		return nil
-	})
+	}))
 }
 
 // templateRender is "producer template render".
@@ -163,35 +169,11 @@ func (c *cli) templateRender(ctx context.Context) (int, error) {
 	if err != nil {
 		return config.ExitUsage, err
 	}
-	return 0, c.withTemplate(ctx, c.cfg.Template.Render.TemplateKey, func(ctx context.Context, item store.Item) error {
+	return c.withTemplate(ctx, c.cfg.Template.Render.TemplateKey, func(ctx context.Context, item store.Item) error {
 		request, err := template.NewRenderer(template.Options{}).Render(ctx, item.Attributes, params)
 		if err != nil {
 			return err
 		}
 		return writeRequest(c.std.Out, request)
 	})
-}
-
-// lint is "producer lint".
-func (c *cli) lint(context.Context) (int, error) {
-	bad := 0
-	for _, file := range c.cfg.Lint.Files {
-		findings, err := lintFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			findings = append(findings, "there is no such file")
-		} else if err != nil {
-			findings = append(findings, err.Error())
-		}
-		bad += len(findings)
-		for _, f := range slices.Compact(findings) {
-			fmt.Fprintf(c.std.Out, "%s: %s\n", file, f)
-		}
-		if len(findings) == 0 {
-			fmt.Fprintf(c.std.Out, "%s: ok\n", file)
-		}
-	}
-	if bad > 0 {
-		return 1, nil
-	}
-	return 0, nil
 }

@@ -40,7 +40,6 @@ type Member struct {
 	backend  *backend.Backend
 	renderer *template.Renderer
 	caller   *httpcall.Client
-	close    []func() error
 }
 
 // New checks the options and opens nothing; open is called when the member

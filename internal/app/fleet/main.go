@@ -23,7 +23,7 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 	if err != nil {
 		return program.Usage(err, stderr)
 	}
-	rt, err := program.Start(ctx, "worker", cfg.Log)
+	rt, err := program.Start(ctx, "worker", cfg.Log, stderr)
 	if err != nil {
 		return program.Usage(err, stderr)
 	}

@@ -1,14 +1,17 @@
 package local
 
-import "callfleet/internal/localsfn/asl"
+import (
+	"callfleet/internal/localsfn/asl"
+	"callfleet/statemachine"
+)
 
 // Lint returns everything that is wrong, or unwise, in a state machine's
-// definition, each with its place.
-func Lint(definition []byte) []string {
-	_, findings := asl.Parse(definition)
-	lines := make([]string, len(findings))
-	for i, f := range findings {
-		lines[i] = f.String()
+// definition, each with its place, and the ${Name} placeholders that have no
+// value before it is deployed.
+func Lint(definition []byte) (findings, placeholders []string) {
+	_, found := asl.Parse(definition)
+	for _, f := range found {
+		findings = append(findings, f.String())
 	}
-	return lines
+	return findings, statemachine.Placeholders(string(definition))
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -63,6 +64,8 @@ type Stack struct {
 	options Options
 	broker  *natsembed.Server
 	conn    *nats.Conn // the server's own
+	mu      sync.Mutex
+	given   []*nats.Conn // what Connect returned; guarded by mu
 	backend *backend.Backend
 	server  *localsfn.Server
 	api     *lifecycle.Server
@@ -117,9 +120,20 @@ func (s *Stack) BrokerURL() string {
 	return s.broker.URL()
 }
 
-// Connect opens a connection to the broker for the fleet in this process.
+// Connect opens a connection to the embedded broker for the fleet in this
+// process. It is closed when the broker stops.
 func (s *Stack) Connect() (*nats.Conn, error) {
-	return s.broker.Connect(natsqueue.ConnectOptions("callfleet")...)
+	if s.broker == nil {
+		return nil, errors.New("connect to the embedded broker: it does not run")
+	}
+	conn, err := s.broker.Connect(natsqueue.ConnectOptions("callfleet")...)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.given = append(s.given, conn)
+	return conn, nil
 }
 
 func (s *Stack) startBroker(context.Context) (err error) {
@@ -141,7 +155,11 @@ func (s *Stack) startBroker(context.Context) (err error) {
 }
 
 func (s *Stack) stopBroker(context.Context) error {
-	s.conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range append(s.given, s.conn) {
+		conn.Close()
+	}
 	if s.broker != nil {
 		s.broker.Shutdown()
 	}

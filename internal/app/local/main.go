@@ -17,7 +17,7 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 	if err != nil {
 		return program.Usage(err, stderr)
 	}
-	rt, err := program.Start(ctx, "stepfunctions", cfg.Log)
+	rt, err := program.Start(ctx, "stepfunctions", cfg.Log, stderr)
 	if err != nil {
 		return program.Usage(err, stderr)
 	}

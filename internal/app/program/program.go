@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -22,8 +21,9 @@ import (
 
 // Exit codes, besides config.ExitUsage.
 const (
-	ExitOK     = 0
-	ExitFailed = 1
+	ExitOK          = 0
+	ExitFailed      = 1
+	ExitInterrupted = 130 // by a signal, before the work was done
 )
 
 // Version is the version of the running binary: of its module, or the revision
@@ -63,9 +63,9 @@ type Runtime struct {
 	Telemetry *telemetry.Telemetry
 }
 
-// Start sets up logs, to standard error, and telemetry.
-func Start(ctx context.Context, name string, log config.Log) (*Runtime, error) {
-	logger := telemetry.NewLogger(os.Stderr, log.Level, log.Format)
+// Start sets up logs and telemetry.
+func Start(ctx context.Context, name string, log config.Log, stderr io.Writer) (*Runtime, error) {
+	logger := telemetry.NewLogger(stderr, log.Level, log.Format)
 	slog.SetDefault(logger)
 	t, err := telemetry.Start(ctx, "callfleet-"+name, Version())
 	if err != nil {

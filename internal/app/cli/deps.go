@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/time/rate"
+
+	"callfleet/internal/app/backend"
+	"callfleet/internal/call"
+	"callfleet/internal/producer"
+	"callfleet/internal/queue"
+	"callfleet/internal/stepfn"
+)
+
+// deps are the queue, the feed and what finds outcomes that the feed lost.
+func (c *cli) deps(ctx context.Context, b *backend.Backend) (producer.Deps, error) {
+	deps := producer.Deps{Encoder: producer.Workflow{}, Feed: b.ConsumeResults}
+	if b.Executions != nil {
+		deps.Describer = describer{b.Executions}
+	}
+	if c.cfg.Command == "run" && c.cfg.Run.Direct {
+		deps.Encoder, deps.Describer = producer.NewDirect(b.Templates), nil
+	}
+	var err error
+	deps.Queue, err = b.Publisher(ctx, deps.Encoder.Destination())
+	if r := c.cfg.Run.Rate.PerSecond; err == nil && r > 0 {
+		deps.Queue = paced{deps.Queue, rate.NewLimiter(rate.Limit(r), max(1, int(r/10)))}
+	}
+	return deps, err
+}
+
+// paced publishes at most so many messages a second.
+type paced struct {
+	queue.Publisher
+	limit *rate.Limiter
+}
+
+// Publish waits for its turn, message by message when there are many.
+func (p paced) Publish(ctx context.Context, msgs ...queue.Message) error {
+	for len(msgs) > 0 {
+		n := min(len(msgs), p.limit.Burst())
+		if err := p.limit.WaitN(ctx, n); err != nil {
+			return err
+		}
+		if err := p.Publisher.Publish(ctx, msgs[:n]...); err != nil {
+			return err
+		}
+		msgs = msgs[n:]
+	}
+	return nil
+}
+
+// describer finds the outcome of a request by its execution.
+type describer struct{ executions *stepfn.Client }
+
+// Describe implements producer.Describer.
+func (d describer) Describe(ctx context.Context, id string) (call.Outcome, bool, error) {
+	e, err := d.executions.Describe(ctx, id)
+	if errors.Is(err, stepfn.ErrNotFound) {
+		return call.Outcome{}, false, nil
+	}
+	if err != nil || !e.Status.Ended() {
+		return call.Outcome{}, false, err
+	}
+	return call.Outcome{
+		ID: id, Status: e.Status, Input: e.Input, Output: e.Output, Error: e.Error, Cause: e.Cause, Started: e.Started, Stopped: e.Stopped,
+	}, true, nil
+}

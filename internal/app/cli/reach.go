@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"callfleet/internal/app/backend"
+	"callfleet/internal/app/fleet"
+	"callfleet/internal/app/local"
+	"callfleet/internal/httpcall"
+	"callfleet/internal/lifecycle"
+	"callfleet/internal/template"
+)
+
+// opener opens the backend once everything it is made of runs.
+type opener func(context.Context) (*backend.Backend, error)
+
+func (c *cli) nothingConfigured() bool {
+	return c.cfg.Queue.IsZero() && c.cfg.StepFunctions.IsZero()
+}
+
+// joined are the settings, or the servers of this machine where there are none.
+func (c *cli) joined() backend.Options {
+	return backend.Options{
+		Queue:         orDefault(c.cfg.Queue.Secret(), backend.DefaultQueue),
+		StepFunctions: orDefault(c.cfg.StepFunctions.Secret(), backend.DefaultStepFunctions),
+		Templates:     c.cfg.Templates.Secret(),
+		StateMachine:  c.cfg.StateMachine,
+		Name:          "callfleet-producer",
+		Logger:        c.rt.Logger,
+	}
+}
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+// serverRuns asks the default addresses, both of them, for a server of ours.
+func serverRuns(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	broker, err := url.Parse(backend.DefaultQueue)
+	if err != nil {
+		return false
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", broker.Host)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, backend.DefaultStepFunctions+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusServiceUnavailable // starting counts
+}
+
+// embed makes the services of a whole fleet in this process.
+func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Service, error) {
+	var stack *local.Stack
+	open := func(ctx context.Context) (*backend.Backend, error) {
+		conn, err := stack.Connect()
+		if err != nil {
+			return nil, fmt.Errorf("connect to the embedded broker: %w", err)
+		}
+		return backend.Open(ctx, backend.Options{
+			Embedded: conn, Templates: c.cfg.Templates.Secret(), StepFunctions: stack.URL(), StateMachine: c.cfg.StateMachine,
+			Connections: min(e.slots, 1024), Logger: c.rt.Logger,
+		})
+	}
+	renderer, caller, member, err := c.callPath(e, open)
+	if err != nil {
+		return nil, nil, err
+	}
+	stack, services, err := local.New(ctx, local.Options{
+		DataDir: c.cfg.Data, Durability: c.cfg.Durability, Templates: c.cfg.Templates.Secret(),
+		Listen: "127.0.0.1:0", Samples: e.slots > 0, SampleListen: local.SampleAddress,
+		Renderer: renderer, Caller: caller, Logger: c.rt.Logger,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	c.embedded = true
+	if member == nil {
+		return open, services, nil
+	}
+	services = append(services, member.Services()...)
+	// The last one: it is said when it is true.
+	return open, append(services, lifecycle.Service{Name: "notice", Start: func(context.Context) error {
+		c.say("embedded: broker, Step Functions, worker (%d slots), sample API %s; data in %s", e.slots, stack.SampleURL(), c.cfg.Data)
+		return nil
+	}}), nil
+}
+
+// callPath makes a fleet member when there are slots for it, and its renderer
+// and caller, or those alone.
+func (c *cli) callPath(e embedding, open opener) (local.Renderer, local.Caller, *fleet.Member, error) {
+	if e.slots == 0 {
+		caller, err := httpcall.New(httpcall.Options{})
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return template.NewRenderer(template.Options{}), caller, nil, nil
+	}
+	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, Logger: c.rt.Logger})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return member.Renderer(), member.Caller(), member, nil
+}
