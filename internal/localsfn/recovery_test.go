@@ -2,7 +2,10 @@ package localsfn_test
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,5 +169,82 @@ func waitFor(t *testing.T, ok func() bool) {
 		case <-limit:
 			t.Fatal("it does not come about")
 		}
+	}
+}
+
+// A decision that cannot be appended is not acted on, the caller is told, and
+// the execution goes on when the log is back.
+func TestNothingHappensWithoutTheLog(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	machine := r.create(t, "call-api", callWorkflow)
+	arn := r.begin(t, machine, "r-1", callInput)
+	token := tokenOf(t, r.tasks.receive(t))
+	waitFor(t, func() bool { return strings.HasSuffix(r.events(t, arn), "TaskSubmitted") })
+	storage := r.broker.JetStreamConfig()
+	storage.StoreDir = filepath.Dir(storage.StoreDir) // the broker adds its own folder
+	if err := r.broker.DisableJetStream(); err != nil {
+		t.Fatal(err)
+	}
+	var server interface{ HTTPStatusCode() int }
+	_, err := r.client.SendTaskSuccess(t.Context(), &sfn.SendTaskSuccessInput{TaskToken: &token, Output: ptr(`{"statusCode":200}`)})
+	if !errors.As(err, &server) || server.HTTPStatusCode() < 500 {
+		t.Errorf("answer without a log: %v, want a server error", err)
+	}
+	_, err = r.client.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: &machine, Name: ptr("r-2"), Input: ptr(callInput)})
+	if !errors.As(err, &server) || server.HTTPStatusCode() < 500 {
+		t.Errorf("start without a log: %v, want a server error", err)
+	}
+	r.tasks.none(t)
+	r.results.none(t)
+	if err := r.broker.EnableJetStream(storage); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool {
+		_, err := r.client.SendTaskSuccess(t.Context(), &sfn.SendTaskSuccessInput{TaskToken: &token, Output: ptr(`{"statusCode":200}`)})
+		return err == nil
+	})
+	r.ended(t, arn, types.ExecutionStatusSucceeded)
+	second := r.begin(t, machine, "r-2", callInput)
+	r.succeed(t, tokenOf(t, r.tasks.receive(t)), `{"statusCode":200}`)
+	r.ended(t, second, types.ExecutionStatusSucceeded)
+}
+
+// Many callers start the same executions at two servers: each begins once.
+func TestStartsOfOneNameRace(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	machine := r.create(t, "call-api", callWorkflow)
+	other := &fixture{broker: r.broker, o: r.o}
+	other.start(t)
+	t.Cleanup(other.stop)
+	const names, callers = 5, 4
+	var all sync.WaitGroup
+	for i := range names {
+		for j := range callers {
+			all.Go(func() {
+				f := r.fixture
+				if j%2 == 1 {
+					f = other
+				}
+				in := &sfn.StartExecutionInput{StateMachineArn: &machine, Name: ptr(fmt.Sprint("r-", i)), Input: ptr(callInput)}
+				if _, err := f.client.StartExecution(t.Context(), in); err != nil {
+					t.Errorf("start %d by caller %d: %v", i, j, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	for range names {
+		r.succeed(t, tokenOf(t, r.tasks.receive(t)), `{"statusCode":200}`)
+	}
+	seen := map[string]bool{}
+	for range names {
+		seen[r.results.receive(t).ID] = true
+	}
+	r.tasks.none(t)
+	r.results.none(t)
+	if len(seen) != names {
+		t.Errorf("%d executions ended, want %d", len(seen), names)
 	}
 }

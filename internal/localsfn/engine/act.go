@@ -86,7 +86,7 @@ func answer(c *machine.Command, out expr.Value, f *handoff.Failure) machine.Inpu
 func (e *Engine) deliver(l *live, c *machine.Command, in machine.Input) {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
-		return e.apply(l, func(*machine.Execution) (machine.Input, error) { return in, nil })
+		return e.apply(l, func(*live) (machine.Input, error) { return in, nil })
 	}, backoff.WithContext(b, e.ctx), func(err error, wait time.Duration) {
 		e.log.WarnContext(e.ctx, "cannot record a service's answer; trying again", "execution", l.key.String(), "task", c.Task, "error", err, "wait", wait)
 	})

@@ -11,9 +11,10 @@ import (
 	"callfleet/internal/localsfn/store"
 )
 
-// chooser looks at an execution and says what happens to it; a nil input is
-// nothing. It is asked again when the execution was loaded again.
-type chooser func(x *machine.Execution) (machine.Input, error)
+// chooser looks at an execution, which is loaded and locked, and says what
+// happens to it; a nil input is nothing. It is asked again when the execution
+// was loaded again.
+type chooser func(l *live) (machine.Input, error)
 
 // conflicts bounds how often one input is decided anew because other writers
 // were faster; each of those made progress, so more means something is wrong.
@@ -22,7 +23,7 @@ const conflicts = 50
 // apply lets one input happen to an execution: load it if need be, decide,
 // append, act. When it returns nil, what was decided is in the log.
 func (e *Engine) apply(l *live, choose chooser) error {
-	l.mu.Lock()
+	l = e.lock(l)
 	defer l.mu.Unlock()
 	for range conflicts {
 		if !e.begun() {
@@ -33,7 +34,7 @@ func (e *Engine) apply(l *live, choose chooser) error {
 				return e.failed(l, err)
 			}
 		}
-		in, err := choose(l.x)
+		in, err := choose(l)
 		if in == nil || err != nil {
 			return err
 		}
@@ -148,8 +149,8 @@ func (e *Engine) wake(l *live, after time.Duration) {
 // let it have its deadline. A tick that comes too early (the clock was set, the
 // deadline moved) decides nothing and sets the timer anew.
 func (e *Engine) tick(l *live) {
-	err := e.apply(l, func(x *machine.Execution) (machine.Input, error) {
-		if at, ok := x.NextDeadline(); ok && !time.Now().Before(at) {
+	err := e.apply(l, func(l *live) (machine.Input, error) {
+		if at, ok := l.x.NextDeadline(); ok && !time.Now().Before(at) {
 			return machine.Tick{}, nil
 		}
 		e.settle(l)

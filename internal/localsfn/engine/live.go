@@ -39,6 +39,7 @@ type live struct {
 	timer       *time.Timer
 	acting      map[int64]*handing // the tasks that are being handed off
 	failures    int                // appends or loads that failed in a row
+	gone        bool               // it is out of its shard
 }
 
 // handing is one task that is being handed off.
@@ -61,6 +62,18 @@ func (e *Engine) get(k store.Key) *live {
 	return l
 }
 
+// lock locks l, or what took its place: one that left its shard without having
+// ended was never started, and may have been since.
+func (e *Engine) lock(l *live) *live {
+	l.mu.Lock()
+	for l.gone && l.x == nil {
+		l.mu.Unlock()
+		l = e.get(l.key)
+		l.mu.Lock()
+	}
+	return l
+}
+
 // peek returns the live execution of that key, or nil.
 func (e *Engine) peek(k store.Key) *live {
 	s := e.shard(k)
@@ -71,6 +84,7 @@ func (e *Engine) peek(k store.Key) *live {
 
 // forget takes l out of its shard. Called with l.mu held.
 func (e *Engine) forget(l *live) {
+	l.gone = true
 	if l.timer != nil {
 		l.timer.Stop()
 	}

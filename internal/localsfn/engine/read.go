@@ -62,22 +62,15 @@ func (e *Engine) History(ctx context.Context, k store.Key) ([]history.Event, err
 // Stop aborts an execution and returns when it stopped, which is earlier if it
 // had ended already. Both texts may be nil.
 func (e *Engine) Stop(k store.Key, name, cause *string) (time.Time, error) {
-	var at time.Time
-	l := e.get(k)
-	err := e.apply(l, func(x *machine.Execution) (machine.Input, error) {
-		if x.Done() {
-			at = x.Stopped()
+	var stopped *machine.Execution
+	err := e.apply(e.get(k), func(l *live) (machine.Input, error) {
+		if stopped = l.x; l.x.Done() {
 			return nil, nil
 		}
 		return machine.Stop{Error: name, Cause: cause}, nil
 	})
-	if err != nil || !at.IsZero() {
-		return at, err
+	if err != nil {
+		return time.Time{}, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.x != nil {
-		at = l.x.Stopped()
-	}
-	return at, nil
+	return stopped.Stopped(), nil // it has ended: nothing writes to it any more
 }

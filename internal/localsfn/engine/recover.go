@@ -83,8 +83,7 @@ func (o *outbox) adopt(marks []store.Instance) {
 // nobody could beat while the engine was down. One that cannot be read does not
 // keep the others waiting.
 func (e *Engine) revive(k store.Key) {
-	l := e.get(k)
-	l.mu.Lock()
+	l := e.lock(e.get(k))
 	defer l.mu.Unlock()
 	if l.x != nil {
 		return // something happened to it meanwhile

@@ -38,8 +38,7 @@ func (e *Engine) Start(ctx context.Context, m store.Machine, name string, input 
 	if !e.begun() {
 		return Started{}, ErrClosed
 	}
-	l := e.get(k)
-	l.mu.Lock()
+	l := e.lock(e.get(k))
 	defer l.mu.Unlock()
 	if l.x == nil && l.last == 0 {
 		l.x, l.program = &machine.Execution{}, program

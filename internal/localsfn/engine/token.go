@@ -56,8 +56,8 @@ func (e *Engine) answerToken(ctx context.Context, token string, input func(task 
 	patience := time.Now().Add(submitting)
 	for {
 		var wait *handing
-		err := e.apply(l, func(x *machine.Execution) (machine.Input, error) {
-			task, err := x.TaskByToken(token)
+		err := e.apply(l, func(l *live) (machine.Input, error) {
+			task, err := l.x.TaskByToken(token)
 			if err != nil {
 				return nil, err
 			}
