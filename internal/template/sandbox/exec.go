@@ -64,7 +64,7 @@ func (n *print) exec(r *Run, s *scope) error {
 	if err := r.Step(n.Place, 1); err != nil {
 		return err
 	}
-	return r.out.Value(r.Budget, v, n.path, n.what.At())
+	return value.Within(n.what.At(), r.out.Value(r.Budget, v, n.path, n.what.At()))
 }
 
 func (n *branch) exec(r *Run, s *scope) error {
@@ -137,18 +137,18 @@ func (n *forLoop) exec(r *Run, s *scope) error {
 	}
 	in := &scope{outer: s}
 	info := &loop{}
-	turn := func(key, value any) error {
+	turn := func(key, element any) error {
 		if err := r.Step(n.Place, 1); err != nil {
 			return err
 		}
 		in.names = append(in.names[:0], member{n.key, key})
 		if n.value != "" {
-			in.names = append(in.names, member{n.value, value})
+			in.names = append(in.names, member{n.value, element})
 		}
 		in.names = append(in.names, member{"loop", info}, member{"forloop", info})
 		err := n.body.exec(r, in)
 		info.index++
-		return err
+		return value.Within(n.Place, err) // of text in it
 	}
 	switch over := over.(type) {
 	case *value.List:

@@ -35,6 +35,14 @@ func ErrorAt(p Place, format string, args ...any) error {
 	return &Error{Line: p.Line, Column: p.Column, Message: fmt.Sprintf(format, args...)}
 }
 
+// Within gives an error without a place the place that it happened in.
+func Within(p Place, err error) error {
+	if e, ok := err.(*Error); ok && e.Line == 0 {
+		return &Error{Line: p.Line, Column: p.Column, Message: e.Message}
+	}
+	return err
+}
+
 // MissingAt says that the name is missing, where it is used.
 func (u Undefined) MissingAt(p Place) error {
 	if u.Reason != "" {
