@@ -23,6 +23,7 @@ func (w *Worker) startProcess(ctx context.Context, j *job) (context.Context, tra
 	ctx, span := w.tracer.Start(ctx, "process tasks", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(j.received))
 	if span.IsRecording() {
 		span.SetAttributes(
+			attribute.String("messaging.system", w.opts.System),
 			attribute.String("messaging.operation.name", "process"),
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", "tasks"),

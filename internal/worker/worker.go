@@ -69,6 +69,8 @@ type Options struct {
 	// MaxOutput is the largest output of a task, in bytes. Default 250 KiB,
 	// what Step Functions takes with room for the state around it.
 	MaxOutput int
+	// System is the messaging.system of the spans. Default "nats".
+	System string
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// TracerProvider and MeterProvider default to the global ones.
@@ -82,6 +84,7 @@ func (o Options) withDefaults() Options {
 	o.HeartbeatEvery = cmp.Or(o.HeartbeatEvery, 20*time.Second)
 	o.Budget = cmp.Or(o.Budget, 15*time.Minute)
 	o.MaxOutput = cmp.Or(o.MaxOutput, 250<<10)
+	o.System = cmp.Or(o.System, "nats")
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
