@@ -12,7 +12,7 @@ import (
 )
 
 // recoverers is how many executions are read at a time.
-const recoverers = 8
+const recoverers = 16
 
 // recover takes up what the log holds: every open execution goes on, and ends
 // that were not published are.
