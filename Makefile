@@ -30,8 +30,8 @@ fuzz: ## every fuzz target for FUZZTIME each
 bench: ## the hand-written loop, the direct path and the workflow path, in one run
 	$(GO) test -run '^$$' -bench 'Fleet' -benchtime 5s -benchmem ./internal/app
 
-quickstart: ## the 1,000 calls of examples/quickstart, counted
-	scripts/quickstart.sh
+quickstart: build ## the 1,000 calls of examples/quickstart: run, resumed, interrupted, and counted
+	$(GO) run ./scripts/quickstart
 
 chaos: build ## kill -9 of worker, stepfunctions and producer under 20,000 calls; counts what was lost
 	$(GO) run ./scripts/chaos

@@ -1,6 +1,7 @@
 package natsembed
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,8 +14,10 @@ import (
 type logBridge struct {
 	logger *slog.Logger
 
-	mu  sync.Mutex
-	err error // guarded by mu: the first fatal message
+	mu      sync.Mutex
+	err     error // guarded by mu: the first fatal message
+	started bool  // guarded by mu
+	checks  int   // guarded by mu: warnings before it had started
 }
 
 func newLogBridge(logger *slog.Logger) *logBridge {
@@ -44,9 +47,29 @@ func (b *logBridge) Errorf(format string, v ...any) {
 	b.logger.Error("embedded broker", "detail", fmt.Sprintf(format, v...))
 }
 
-// Warnf logs a warning of the server.
+// Warnf logs a warning of the server. Those of the start say, file by file,
+// that the store was left by a kill and is being checked, which is what the
+// start is for.
 func (b *logBridge) Warnf(format string, v ...any) {
-	b.logger.Warn("embedded broker", "detail", fmt.Sprintf(format, v...))
+	b.mu.Lock()
+	level := slog.LevelWarn
+	if !b.started {
+		level = slog.LevelDebug
+		b.checks++
+	}
+	b.mu.Unlock()
+	b.logger.Log(context.Background(), level, "embedded broker", "detail", fmt.Sprintf(format, v...))
+}
+
+// start ends the start.
+func (b *logBridge) start() {
+	b.mu.Lock()
+	b.started = true
+	checks := b.checks
+	b.mu.Unlock()
+	if checks > 0 {
+		b.logger.Info("store was not closed, checked it", "warnings", checks)
+	}
 }
 
 // Noticef drops what the server does on every start.

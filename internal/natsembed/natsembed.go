@@ -164,6 +164,7 @@ func run(opts *server.Options, logger *slog.Logger) (*server.Server, error) {
 		shutdown(srv)
 		return nil, errors.Join(fmt.Errorf("open store %s", filepath.Join(opts.StoreDir, "jetstream")), log.fatal())
 	}
+	log.start()
 	return srv, nil
 }
 

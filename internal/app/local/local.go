@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -64,8 +63,6 @@ type Stack struct {
 	options Options
 	broker  *natsembed.Server
 	conn    *nats.Conn // the server's own
-	mu      sync.Mutex
-	given   []*nats.Conn // what Connect returned; guarded by mu
 	backend *backend.Backend
 	server  *localsfn.Server
 	api     *lifecycle.Server
@@ -96,13 +93,27 @@ func New(ctx context.Context, o Options) (*Stack, []lifecycle.Service, error) {
 		err = listen(&s.api, "step functions api", o.Listen, false, s.handler())
 	}
 	if err != nil {
+		s.closeListeners()
 		return nil, nil, err
 	}
 	return s, append(services, lifecycle.Service{Name: "definitions", Start: s.deploy}), nil
 }
 
+// closeListeners gives back the addresses that were bound before one was taken.
+func (s *Stack) closeListeners() {
+	for _, server := range []*lifecycle.Server{s.lambda, s.sample, s.api} {
+		if server != nil {
+			_ = server.Service().Stop(context.Background()) // nothing was served: there is nothing to lose
+		}
+	}
+}
+
 // URL is where the Step Functions API is.
 func (s *Stack) URL() string { return s.api.URL() }
+
+// Transport calls the Step Functions API without the network in between, once
+// the stack has started.
+func (s *Stack) Transport() http.RoundTripper { return s.server.Transport() }
 
 // SampleURL is where the sample API is, or "" when it is not served.
 func (s *Stack) SampleURL() string {
@@ -126,14 +137,7 @@ func (s *Stack) Connect() (*nats.Conn, error) {
 	if s.broker == nil {
 		return nil, errors.New("connect to the embedded broker: it does not run")
 	}
-	conn, err := s.broker.Connect(natsqueue.ConnectOptions("callfleet")...)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.given = append(s.given, conn)
-	return conn, nil
+	return s.broker.Connect(natsqueue.ConnectOptions("callfleet")...)
 }
 
 func (s *Stack) startBroker(context.Context) (err error) {
@@ -148,18 +152,15 @@ func (s *Stack) startBroker(context.Context) (err error) {
 		StoreDir: s.options.DataDir, Listen: s.options.BrokerListen,
 		Durability: natsembed.Durability(s.options.Durability), Logger: s.options.Logger,
 	})
-	if err == nil {
-		s.conn, err = s.broker.Connect(natsqueue.ConnectOptions("callfleet-stepfunctions")...)
+	if err != nil {
+		return fmt.Errorf("%w (--data sets the directory)", err)
 	}
+	s.conn, err = s.broker.Connect(natsqueue.ConnectOptions("callfleet-stepfunctions")...)
 	return err
 }
 
 func (s *Stack) stopBroker(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, conn := range append(s.given, s.conn) {
-		conn.Close()
-	}
+	s.conn.Close()
 	if s.broker != nil {
 		s.broker.Shutdown()
 	}

@@ -22,6 +22,7 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 		return program.Usage(err, stderr)
 	}
 	defer rt.Close()
+	program.CollectGarbage(program.SaveTime)
 	return rt.Exit(run(ctx, cfg, rt))
 }
 
