@@ -22,6 +22,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
+	"callfleet/internal/app/program"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/lifecycle"
@@ -83,6 +84,7 @@ func processorTime() time.Duration {
 }
 
 func newBench(b *testing.B) *bench {
+	program.CollectGarbage(program.SaveTime) // as the programs do
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")
@@ -275,7 +277,7 @@ func (x *bench) workflow() {
 	conn, err := stack.Connect()
 	x.must(err)
 	open := func(ctx context.Context) (*backend.Backend, error) {
-		return backend.Open(ctx, backend.Options{Embedded: conn, StepFunctions: stack.URL(), Connections: 2 * inFlight})
+		return backend.Open(ctx, backend.Options{Embedded: conn, StepFunctions: stack.URL(), Transport: stack.Transport()})
 	}
 	b, err := open(x.ctx)
 	x.must(err)

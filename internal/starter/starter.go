@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -18,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
+	"callfleet/internal/pool"
 	"callfleet/internal/queue"
 )
 
@@ -85,7 +85,7 @@ type Starter struct {
 	gate  *gate
 	pace  *pace
 	slots chan struct{} // one token per free start
-	busy  sync.WaitGroup
+	hands *pool.Pool
 }
 
 // New returns a starter that takes nothing before Run.
@@ -102,6 +102,7 @@ func New(requests queue.Consumer, e Executions, o Options) (*Starter, error) {
 		tracer: o.TracerProvider.Tracer(scope),
 		pace:   newPace(rate.Limit(o.Rate), time.Now()),
 		slots:  make(chan struct{}, o.Concurrency),
+		hands:  pool.New(o.Concurrency),
 	}
 	for range o.Concurrency {
 		s.slots <- struct{}{}
@@ -122,7 +123,7 @@ func (s *Starter) Run(ctx context.Context) error {
 	defer cancelWork()
 	err := s.takeIn(ctx, work)
 	limit := time.AfterFunc(s.opts.DrainTimeout, cancelWork)
-	s.busy.Wait()
+	s.hands.Close()
 	limit.Stop()
 	return err
 }
@@ -130,16 +131,21 @@ func (s *Starter) Run(ctx context.Context) error {
 // takeIn receives no more than can be started soon: what is free, what the
 // gate lets through, and what the pace allows within a second.
 func (s *Starter) takeIn(ctx, work context.Context) error {
+	gather := 1
 	for ctx.Err() == nil {
 		open, err := s.gate.wait(ctx)
 		if err != nil {
 			return nil
 		}
-		free := s.acquire(ctx, min(open, s.pace.batch()))
+		free := s.acquire(ctx, min(open, s.pace.batch()), gather)
 		if free == 0 {
 			return nil
 		}
 		deliveries, err := s.requests.Receive(ctx, free)
+		gather = 1
+		if len(deliveries) == free {
+			gather = max(1, cap(s.slots)/gatherPart) // there is a backlog
+		}
 		switch {
 		case err == nil, ctx.Err() != nil:
 		case errors.Is(err, queue.ErrClosed), errors.Is(err, queue.ErrNotFound):
@@ -153,7 +159,7 @@ func (s *Starter) takeIn(ctx, work context.Context) error {
 			s.slots <- struct{}{}
 		}
 		for _, d := range deliveries {
-			s.busy.Go(func() {
+			s.hands.Go(func() {
 				s.handle(work, d)
 				s.slots <- struct{}{}
 			})
@@ -162,15 +168,35 @@ func (s *Starter) takeIn(ctx, work context.Context) error {
 	return nil
 }
 
-// acquire waits for one free slot and takes up to most. It returns 0 when ctx
-// ends.
-func (s *Starter) acquire(ctx context.Context, most int) int {
+// While there is a backlog, a part of the slots is gathered for one receipt,
+// though not for long: a receipt for each request would cost the broker as much
+// as the request.
+const (
+	gatherPart = 4
+	gatherFor  = 2 * time.Millisecond
+)
+
+// acquire waits for one free slot, and a little for gather of them, and takes
+// up to most. It returns 0 when ctx ends.
+func (s *Starter) acquire(ctx context.Context, most, gather int) int {
 	select {
 	case <-s.slots:
 	case <-ctx.Done():
 		return 0
 	}
 	n := 1
+	if n < min(gather, most) {
+		late := time.NewTimer(gatherFor)
+		defer late.Stop()
+		for waiting := true; waiting && n < min(gather, most); {
+			select {
+			case <-s.slots:
+				n++
+			case <-late.C:
+				waiting = false
+			}
+		}
+	}
 	for n < most {
 		select {
 		case <-s.slots:

@@ -44,6 +44,9 @@ type Options struct {
 	// MaxAttempts bounds the attempts of one request, the first included, on
 	// throttling, server errors and lost connections. Default 4.
 	MaxAttempts int
+	// Transport carries the requests; nil is a transport of HTTP/1.1 with what
+	// follows.
+	Transport http.RoundTripper
 	// Connections is the number of idle connections kept. Default 256.
 	Connections int
 	// Timeout bounds the wait for the head of an answer. Default 15 s.

@@ -22,9 +22,12 @@ import (
 // newHTTPClient makes connections for very many calls at once. Redirects are
 // not followed: no answer of the API is one.
 func newHTTPClient(o Options) *http.Client {
-	d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	if o.Transport == nil {
+		d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+		o.Transport = h1.New(h1.Options{Dial: d.DialContext, HeaderTimeout: o.Timeout, IdlePerHost: o.Connections})
+	}
 	return &http.Client{
-		Transport:     h1.New(h1.Options{Dial: d.DialContext, HeaderTimeout: o.Timeout, IdlePerHost: o.Connections}),
+		Transport:     o.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

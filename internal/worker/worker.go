@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/call"
+	"callfleet/internal/pool"
 	"callfleet/internal/queue"
 )
 
@@ -113,6 +114,9 @@ const maxReceive = 512
 // from a backlog.
 const gatherPart = 4
 
+// keptHands is the number of goroutines kept for the next calls.
+const keptHands = 256
+
 // Causes of a cancelled call, besides queue.ErrLeaseLost and call.ErrTaskGone.
 var errDrained = errors.New("the worker is shutting down")
 
@@ -127,7 +131,8 @@ type Worker struct {
 	slots   *slots
 	jobs    *registry
 	reports chan struct{}  // holds one token per report under way
-	running sync.WaitGroup // the goroutines of deliveries
+	running sync.WaitGroup // deliveries
+	hands   *pool.Pool
 }
 
 // New returns a worker that takes nothing before Run.
@@ -147,6 +152,7 @@ func New(d Deps, o Options) (*Worker, error) {
 		tracer: o.TracerProvider.Tracer(scope),
 		slots:  newSlots(o.Slots),
 		jobs:   &registry{}, reports: make(chan struct{}, maxReports),
+		hands: pool.New(keptHands),
 	}
 	var err error
 	if w.stats, err = newStats(o.MeterProvider, w.slots); err != nil {
@@ -169,6 +175,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	err := w.takeIn(ctx, work)
 	w.drain(cancelWork)
+	w.hands.Close()
 	endSweeps()
 	sweepers.Wait()
 	return errors.Join(err, w.stats.close())
@@ -205,7 +212,7 @@ func (w *Worker) takeIn(ctx, work context.Context) error {
 		w.slots.take(len(deliveries))
 		for _, d := range deliveries {
 			w.running.Add(1)
-			go w.handle(work, d)
+			w.hands.Go(func() { w.handle(work, d) })
 		}
 	}
 }

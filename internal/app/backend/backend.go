@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -57,6 +58,9 @@ type Options struct {
 	// Embedded is a connection to a broker in this process, used in place of
 	// Queue.
 	Embedded *nats.Conn
+	// Transport carries the requests to a Step Functions server in this
+	// process; nil goes over the network.
+	Transport http.RoundTripper
 	// Lease is how long a task stays with its worker without being extended.
 	Lease time.Duration
 	// Connections is the number of idle connections kept to Step Functions.
@@ -163,7 +167,7 @@ func (b *Backend) openStepFunctions() (*stepfn.Client, error) {
 		arn = fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s", region, orDefault(b.options.AccountID, "000000000000"), arn)
 	}
 	return stepfn.New(stepfn.Options{
-		Config: aws.Config{Region: region}, Endpoint: b.options.StepFunctions, StateMachine: arn, Connections: b.options.Connections,
+		Config: aws.Config{Region: region}, Endpoint: b.options.StepFunctions, StateMachine: arn, Connections: b.options.Connections, Transport: b.options.Transport,
 	})
 }
 

@@ -47,6 +47,7 @@ func Main(ctx context.Context, in config.Input, std Streams) int {
 		return program.Usage(err, std.Err)
 	}
 	defer rt.Close()
+	program.CollectGarbage(program.SaveTime)
 	c := &cli{cfg: cfg, rt: rt, std: std}
 	code, err := c.commands()[cfg.Command](ctx)
 	if err != nil {

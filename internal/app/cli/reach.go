@@ -77,7 +77,7 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 		}
 		return backend.Open(ctx, backend.Options{
 			Embedded: conn, Templates: c.cfg.Templates.Secret(), StepFunctions: stack.URL(), StateMachine: c.cfg.StateMachine,
-			Connections: min(e.slots, 1024), Logger: c.rt.Logger,
+			Transport: stack.Transport(), Logger: c.rt.Logger,
 		})
 	}
 	renderer, caller, member, err := c.callPath(e, open)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"time"
 
 	"callfleet/internal/app/backend"
@@ -28,25 +27,17 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 		return program.Usage(err, stderr)
 	}
 	defer rt.Close()
-	saveMemory(cfg.Slots)
+	if cfg.Slots < manySlots {
+		program.CollectGarbage(program.SaveTime)
+	} else {
+		program.CollectGarbage(program.SaveMemory)
+	}
 	return rt.Exit(run(ctx, cfg, rt))
 }
 
 // manySlots is where memory, not the processor, bounds a worker: most of its
-// calls wait.
+// calls wait. 10,000 of them fit into 300 MB.
 const manySlots = 4096
-
-// saveMemory collects garbage twice as often in a worker of many slots, unless
-// GOGC says otherwise: 10,000 calls fit into 300 MB with it.
-func saveMemory(slots int) {
-	const standard, saving = 100, 50
-	if slots < manySlots {
-		return
-	}
-	if was := debug.SetGCPercent(saving); was != standard {
-		debug.SetGCPercent(was)
-	}
-}
 
 func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime) error {
 	member, err := New(func(ctx context.Context) (*backend.Backend, error) {

@@ -119,3 +119,19 @@ func Listen(ctx context.Context, o lifecycle.ServerOptions, anyPort bool) (*life
 	service.Start = nil // it listens already
 	return server, service, nil
 }
+
+// CollectGarbage sets how much a program's heap grows before it is collected,
+// in percent, unless GOGC says so: little for one that holds very many calls,
+// much for one whose heap is small beside what a machine has.
+func CollectGarbage(percent int) {
+	const standard = 100
+	if was := debug.SetGCPercent(percent); was != standard {
+		debug.SetGCPercent(was)
+	}
+}
+
+// The percentages of CollectGarbage.
+const (
+	SaveTime   = 400
+	SaveMemory = 50
+)
