@@ -93,7 +93,7 @@ func (c *cli) notFound(err error, id string) error {
 func (c *cli) explain(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("no Step Functions API answers at %s: start one with \"stepfunctions\", or say with CALLFLEET_STEPFUNCTIONS where it is (%w)",
-			orDefault(c.cfg.StepFunctions.String(), backend.DefaultStepFunctions), syscall.ECONNREFUSED)
+			orDefault(c.cfg.StepFunctions.String(), c.stepFunctions), syscall.ECONNREFUSED)
 	}
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 
+	"callfleet/internal/app/backend"
+	"callfleet/internal/app/local"
 	"callfleet/internal/app/program"
 	"callfleet/internal/config"
 )
@@ -23,17 +25,26 @@ type Streams struct {
 // Process are the streams of this process.
 func Process() Streams { return Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr} }
 
+// machine is where the servers of this machine are looked for, and where an
+// embedding command serves the sample API.
+type machine struct{ queue, stepFunctions, samples string }
+
 // cli is one invocation.
 type cli struct {
 	cfg *config.Producer
 	rt  *program.Runtime
 	std Streams
+	machine
 
 	embedded bool // the fleet runs in this process; set before the command's work begins
 }
 
 // Main is cmd/producer: it returns the exit code.
 func Main(ctx context.Context, in config.Input, std Streams) int {
+	return run(ctx, in, std, machine{backend.DefaultQueue, backend.DefaultStepFunctions, local.SampleAddress})
+}
+
+func run(ctx context.Context, in config.Input, std Streams, at machine) int {
 	cfg, err := config.ParseProducer(in)
 	if err != nil {
 		return program.Usage(err, std.Err)
@@ -48,7 +59,7 @@ func Main(ctx context.Context, in config.Input, std Streams) int {
 	}
 	defer rt.Close()
 	program.CollectGarbage(program.SaveTime)
-	c := &cli{cfg: cfg, rt: rt, std: std}
+	c := &cli{cfg: cfg, rt: rt, std: std, machine: at}
 	code, err := c.commands()[cfg.Command](ctx)
 	if err != nil {
 		fmt.Fprintln(std.Err, "producer:", err)

@@ -26,8 +26,8 @@ func (c *cli) nothingConfigured() bool {
 // joined are the settings, or the servers of this machine where there are none.
 func (c *cli) joined() backend.Options {
 	return backend.Options{
-		Queue:         orDefault(c.cfg.Queue.Secret(), backend.DefaultQueue),
-		StepFunctions: orDefault(c.cfg.StepFunctions.Secret(), backend.DefaultStepFunctions),
+		Queue:         orDefault(c.cfg.Queue.Secret(), c.queue),
+		StepFunctions: orDefault(c.cfg.StepFunctions.Secret(), c.stepFunctions),
 		Templates:     c.cfg.Templates.Secret(),
 		StateMachine:  c.cfg.StateMachine,
 		Name:          "callfleet-producer",
@@ -43,10 +43,10 @@ func orDefault(s, fallback string) string {
 }
 
 // serverRuns asks the default addresses, both of them, for a server of ours.
-func serverRuns(ctx context.Context) bool {
+func (m machine) serverRuns(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	broker, err := url.Parse(backend.DefaultQueue)
+	broker, err := url.Parse(m.queue)
 	if err != nil {
 		return false
 	}
@@ -55,7 +55,7 @@ func serverRuns(ctx context.Context) bool {
 		return false
 	}
 	conn.Close()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, backend.DefaultStepFunctions+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.stepFunctions+"/readyz", nil)
 	if err != nil {
 		return false
 	}
@@ -86,7 +86,7 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 	}
 	stack, services, err := local.New(ctx, local.Options{
 		DataDir: c.cfg.Data, Durability: c.cfg.Durability, Templates: c.cfg.Templates.Secret(),
-		Listen: "127.0.0.1:0", Samples: e.slots > 0, SampleListen: local.SampleAddress,
+		Listen: "127.0.0.1:0", Samples: e.slots > 0, SampleListen: c.samples,
 		Renderer: renderer, Caller: caller, Logger: c.rt.Logger,
 	})
 	if err != nil {

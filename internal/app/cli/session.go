@@ -60,10 +60,10 @@ func (c *cli) with(ctx context.Context, e embedding, do work) (code int, err err
 // reach decides where the backend is and says so, unless the user has.
 func (c *cli) reach(ctx context.Context, e embedding) (opener, []lifecycle.Service, error) {
 	switch {
-	case e.always, c.nothingConfigured() && !serverRuns(ctx):
+	case e.always, c.nothingConfigured() && !c.serverRuns(ctx):
 		return c.embed(ctx, e)
 	case c.nothingConfigured():
-		c.say("using the server on this machine, %s", backend.DefaultStepFunctions)
+		c.say("using the server on this machine, %s", c.stepFunctions)
 	}
 	return func(ctx context.Context) (*backend.Backend, error) { return backend.Open(ctx, c.joined()) }, nil, nil
 }

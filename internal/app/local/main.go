@@ -2,7 +2,10 @@ package local
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"syscall"
 
 	"callfleet/internal/app/program"
 	"callfleet/internal/config"
@@ -43,6 +46,9 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 		Region: cfg.Region, AccountID: cfg.AccountID, HistoryAge: cfg.HistoryAge, HistoryCount: cfg.HistoryCount,
 		Logger: rt.Logger, Health: group.HealthHandler(rt.Telemetry.MetricsHandler()),
 	})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w (--listen sets another address)", err)
+	}
 	if err != nil {
 		return err
 	}
