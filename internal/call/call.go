@@ -103,6 +103,7 @@ type FailureName string
 
 // The failures of a call that got no usable answer.
 const (
+	NotStarted       FailureName = "Callfleet.NotStarted" // Step Functions refused the request for good
 	TemplateNotFound FailureName = "Callfleet.TemplateNotFound"
 	RenderFailed     FailureName = "Callfleet.RenderFailed"
 	EgressDenied     FailureName = "Callfleet.EgressDenied"

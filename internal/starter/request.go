@@ -54,7 +54,7 @@ func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
 		s.stats.started.Add(1)
 		s.settle(ctx, d, d.Ack)
 	case errors.Is(err, stepfn.ErrNameTaken), errors.Is(err, stepfn.ErrInvalid):
-		s.reject(ctx, d, err.Error())
+		s.refuse(ctx, d, req.ID, err.Error())
 	case errors.Is(err, queue.ErrLeaseLost): // another has it
 	default:
 		s.settle(ctx, d, func(ctx context.Context) error { return d.Retry(ctx, 0) })
@@ -151,6 +151,32 @@ func (h *holder) hold(ctx context.Context, d time.Duration) error {
 			return nil
 		}
 	}
+}
+
+// refuse ends a request that can never be started: there will be no execution
+// to tell its outcome, so it is told here, and then the message is moved to the
+// dead-letter queue.
+func (s *Starter) refuse(ctx context.Context, d *queue.Delivery, id, reason string) {
+	if s.opts.Results != nil {
+		if err := s.publishRefusal(ctx, d, id, reason); err != nil {
+			s.log.WarnContext(ctx, "handing back a refused request whose outcome could not be published", "request", id, "error", err)
+			s.settle(ctx, d, func(ctx context.Context) error { return d.Retry(ctx, lastPause) })
+			return
+		}
+	}
+	s.reject(ctx, d, reason)
+}
+
+func (s *Starter) publishRefusal(ctx context.Context, d *queue.Delivery, id, reason string) error {
+	body, err := call.EncodeOutcome(call.Outcome{
+		ID: id, Status: call.StatusFailed, Error: string(call.NotStarted), Cause: reason, Started: d.Sent, Stopped: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return s.opts.Results.Publish(ctx, queue.Message{ID: id, Group: id, Body: body})
 }
 
 func (s *Starter) reject(ctx context.Context, d *queue.Delivery, reason string) {

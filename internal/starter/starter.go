@@ -44,6 +44,9 @@ type Options struct {
 	// DrainTimeout is how long starts under way may go on after Run was told to
 	// stop. Default 5 s.
 	DrainTimeout time.Duration
+	// Results takes the outcome of a request that Step Functions refuses for
+	// good, for whoever waits for one; nil: the dead-letter queue alone tells.
+	Results queue.Publisher
 	// System is the messaging.system of the spans. Default "nats".
 	System string
 	// Logger defaults to slog.Default.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.uber.org/goleak"
 
+	"callfleet/internal/call"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/natsqueue"
@@ -140,6 +142,29 @@ func TestRejectsWhatCannotBeStarted(t *testing.T) {
 		}
 	}
 	eventually(t, "the count", func() bool { return s.Stats().Rejected == 4 && s.Stats().Started == 0 })
+}
+
+// Who waits for the outcome of a request that can never be started gets one.
+func TestTellsTheOutcomeOfWhatCannotBeStarted(t *testing.T) {
+	t.Parallel()
+	b := setup(t, time.Minute)
+	feed, err := b.broker.FeedConsumer(t.Context(), "results", "run")
+	must(t, err)
+	t.Cleanup(func() { feed.Close() })
+	b.opts.Results, err = b.broker.FeedPublisher(t.Context(), "results")
+	must(t, err)
+	must(t, b.client.Start(t.Context(), "run-1", []byte(`{"other":"input"}`)))
+	b.send(t, request(1))
+	s, _ := b.run(t)
+	ds, err := feed.Receive(t.Context(), 1)
+	must(t, err)
+	o, err := call.DecodeOutcome(ds[0].Body)
+	must(t, err)
+	must(t, ds[0].Ack(t.Context()))
+	if o.ID != "run-1" || o.Status != call.StatusFailed || o.Error != string(call.NotStarted) || !strings.Contains(o.Cause, "another input") {
+		t.Errorf("got %+v, want the failure of run-1 with the reason", o)
+	}
+	eventually(t, "the dead letter", func() bool { return s.Stats().Rejected == 1 })
 }
 
 // Throttling and outages use up no deliveries and lose nothing.

@@ -144,8 +144,12 @@ func (m *Member) newStarter(ctx context.Context) (runner, func() error, error) {
 		return nil, nil, errors.Join(err, requests.Close())
 	}
 	closeBoth := func() error { return errors.Join(requests.Close(), tasks.Close()) }
+	results, err := m.backend.PublishResults(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, closeBoth())
+	}
 	s, err := starter.New(requests, m.backend.Executions, starter.Options{
-		Rate: m.options.StartRate, Tasks: tasks, MaxBacklog: m.options.MaxBacklog, Logger: m.options.Logger,
+		Rate: m.options.StartRate, Tasks: tasks, MaxBacklog: m.options.MaxBacklog, Results: results, Logger: m.options.Logger,
 		TracerProvider: m.options.Tracers,
 	})
 	if err != nil {
