@@ -26,6 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // silent answers no call.
 type silent struct{}
 
+func (silent) Reads(asl.Resource) bool { return false }
+
 func (silent) Do(ctx context.Context, _ *handoff.Call) (expr.Value, error) {
 	<-ctx.Done()
 	return expr.Value{}, ctx.Err()

@@ -13,6 +13,7 @@ import (
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/handoff"
 	"callfleet/internal/localsfn/machine"
+	"callfleet/internal/localsfn/store"
 )
 
 // act hands off the tasks that are not being handed off yet. Called with l.mu
@@ -50,20 +51,26 @@ func (e *Engine) taskContext(c *machine.Command) (context.Context, context.Cance
 
 // handOff calls a task's service and tells the execution what it answered.
 func (e *Engine) handOff(ctx context.Context, l *live, c *machine.Command, parent span.Parent) {
-	call := &handoff.Call{
-		Resource: c.Resource, Parameters: c.Parameters, Execution: l.key.Name,
-		ID: l.key.Machine + ":" + l.key.Name + ":" + strconv.FormatInt(c.Task, 10) + ":" + strconv.FormatInt(c.ScheduledAt.UnixMilli(), 36),
-	}
-	ctx, sp := e.spans.HandOff(ctx, parent, call)
-	out, err := e.o.Caller.Do(ctx, call)
-	sp.End(err)
-	var f *handoff.Failure
-	if err != nil && !errors.As(err, &f) {
-		// Given up: the engine stops, or the task is no longer waited for.
+	out, f, ok := e.call(ctx, l.key, c, parent)
+	if !ok {
 		e.release(l, c.Task)
 		return
 	}
 	e.deliver(l, c, answer(c, out, f))
+}
+
+// call calls a task's service. It is not ok when that was given up: the engine
+// stops, or the task is no longer waited for.
+func (e *Engine) call(ctx context.Context, k store.Key, c *machine.Command, parent span.Parent) (out expr.Value, f *handoff.Failure, ok bool) {
+	call := &handoff.Call{
+		Resource: c.Resource, Parameters: c.Parameters, Execution: k.Name,
+		ID: k.Machine + ":" + k.Name + ":" + strconv.FormatInt(c.Task, 10) + ":" + strconv.FormatInt(c.ScheduledAt.UnixMilli(), 36),
+	}
+	ctx, sp := e.spans.HandOff(ctx, parent, call)
+	out, err := e.o.Caller.Do(ctx, call)
+	sp.End(err)
+	ok = err == nil || errors.As(err, &f)
+	return out, f, ok
 }
 
 // answer is what the machine is told about a service's answer.

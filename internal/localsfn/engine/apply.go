@@ -16,6 +16,16 @@ import (
 // was loaded again.
 type chooser func(l *live) (machine.Input, error)
 
+const (
+	// maxReadAhead and maxReadBytes bound the reads of one decision, and with
+	// them its record.
+	maxReadAhead = 4
+	maxReadBytes = 32 << 10
+	// readTimeout is how long a read may hold an execution. After it the task
+	// is handed off, and waits for its answer without holding anything.
+	readTimeout = 250 * time.Millisecond
+)
+
 // conflicts bounds how often one input is decided anew because other writers
 // were faster; each of those made progress, so more means something is wrong.
 const conflicts = 50
@@ -61,6 +71,9 @@ func (e *Engine) decide(l *live, in machine.Input) error {
 		if len(events) == 0 {
 			continue
 		}
+		if !more {
+			events, more = e.readAhead(l, before, events)
+		}
 		if err := e.append(l, events); err != nil {
 			return err
 		}
@@ -68,6 +81,43 @@ func (e *Engine) decide(l *live, in machine.Input) error {
 	}
 	e.settle(l)
 	return nil
+}
+
+// readAhead does a task that only reads, and lets the machine go on with what
+// it read, so that both are one record of the log. The rule is append, then
+// act; a read is no act.
+func (e *Engine) readAhead(l *live, before int64, events []history.Event) (all []history.Event, more bool) {
+	if l.x.Input().Size() > maxReadBytes {
+		return events, false
+	}
+	for range maxReadAhead {
+		commands := l.x.CommandsSince(before)
+		if len(commands) != 1 || !e.o.Caller.Reads(commands[0].Resource) || l.acting[commands[0].Task] != nil {
+			break
+		}
+		in, ok := e.readNow(l, &commands[0])
+		if !ok {
+			break // it is handed off like any other
+		}
+		var next []history.Event
+		next, more = machine.Decide(l.program, l.x, in, machine.Env{Now: time.Now(), Rand: source{}})
+		events = append(events, next...)
+		if more {
+			break
+		}
+	}
+	return events, more
+}
+
+// readNow does a task that only reads, within a moment.
+func (e *Engine) readNow(l *live, c *machine.Command) (in machine.Input, ok bool) {
+	ctx, cancel := context.WithTimeout(e.ctx, readTimeout)
+	defer cancel()
+	out, f, ok := e.call(ctx, l.key, c, e.spans.Parent(l.x.Start()))
+	if !ok || !out.IsAbsent() && out.Size() > maxReadBytes {
+		return nil, false
+	}
+	return answer(c, out, f), true
 }
 
 // append writes the events of one decision.

@@ -16,6 +16,10 @@
 // carry the task's id, by which the queue drops the second, reads are repeated,
 // and an answer for a task that is settled changes nothing.
 //
+// One thing is done before it is in the log: a read of a store of this process
+// (Caller.Reads), which is no act. Its answer goes into the record of the
+// decision that asked for it.
+//
 // Several engines may share one log: the append that names an older last
 // record loses, loads what the other wrote and decides again.
 //

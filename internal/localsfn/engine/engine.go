@@ -29,6 +29,9 @@ type Caller interface {
 	// *handoff.Failure when the task has failed; anything else means the call
 	// was given up and nothing is known. Safe for concurrent use.
 	Do(ctx context.Context, c *handoff.Call) (expr.Value, error)
+	// Reads reports whether Do changes nothing for this resource, and is soon
+	// done. Such a task may be done before it is in the log.
+	Reads(r asl.Resource) bool
 }
 
 // Options configure an engine. Store and Caller are required.

@@ -172,6 +172,12 @@ func (h *Handoff) Supports(r asl.Resource) bool {
 	return ok
 }
 
+// Reads reports whether a resource only reads a store of this process: done
+// again, or for nothing, it changes nothing, and it is soon done.
+func (h *Handoff) Reads(r asl.Resource) bool {
+	return r.Integration == asl.Service && h.o.DynamoDB == nil && h.o.Table != nil && name(r) == "dynamodb:getItem"
+}
+
 // Names lists the integrations, for messages to users.
 func (h *Handoff) Names() []string {
 	names := make([]string, 0, len(h.table))

@@ -53,11 +53,11 @@ func withMetadata(members []expr.Member, id string, headers []header) expr.Value
 	b := make([]byte, 0, 768)
 	b = append(b, `{"AllHttpHeaders":{`...)
 	for i, h := range headers {
-		b = appendHeader(b, i, h.name, `["`, h.value, `"]`)
+		b = h.append(b, i > 0, `["`, `"]`)
 	}
 	b = append(b, `},"HttpHeaders":{`...)
 	for i, h := range headers {
-		b = appendHeader(b, i, h.name, `"`, h.value, `"`)
+		b = h.append(b, i > 0, `"`, `"`)
 	}
 	b = append(b, `},"HttpStatusCode":200}`...)
 	return expr.Object(append(members,
@@ -66,16 +66,16 @@ func withMetadata(members []expr.Member, id string, headers []header) expr.Value
 	)...)
 }
 
-// appendHeader writes one member; names and values here need no escaping.
-func appendHeader(b []byte, i int, name, open, value, end string) []byte {
-	if i > 0 {
+// append writes one member; names and values here need no escaping.
+func (h header) append(b []byte, comma bool, open, end string) []byte {
+	if comma {
 		b = append(b, ',')
 	}
 	b = append(b, '"')
-	b = append(b, name...)
+	b = append(b, h.name...)
 	b = append(b, `":`...)
 	b = append(b, open...)
-	b = append(b, value...)
+	b = append(b, h.value...)
 	return append(b, end...)
 }
 
