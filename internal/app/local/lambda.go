@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"callfleet/internal/call"
+	"callfleet/internal/telemetry"
 )
 
 // GenericFunction is the Lambda function that the tutorial's definition calls:
@@ -39,7 +40,8 @@ func (h *lambdaHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeLambda(w, http.StatusRequestEntityTooLarge, map[string]string{"Type": "User", "Message": err.Error()})
 		return
 	}
-	result, err := h.invoke(r.Context(), payload)
+	ctx := telemetry.Extract(r.Context(), r.Header.Get("traceparent"), r.Header.Get("tracestate"))
+	result, err := h.invoke(ctx, payload)
 	if err != nil {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
 		writeLambda(w, http.StatusOK, functionError(err))
