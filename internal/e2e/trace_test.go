@@ -16,6 +16,7 @@ import (
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/telemetry"
 	"callfleet/internal/telemetry/otlptest"
+	"callfleet/statemachine"
 )
 
 // secret is in the params of traced calls, and so in headers, query and body
@@ -382,4 +383,45 @@ func TestEachCallHasItsOwnTrace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The tutorial's definition calls a Lambda function in place of a queue: one
+// trace as well, up to the request that the function makes.
+func TestTutorialIsOneTrace(t *testing.T) {
+	t.Parallel()
+	tr := startTraced(t)
+	api := newCalledAPI(t, 503, 200)
+	tr.put(t, api.template("traced"))
+	feed, err := tr.producer.ConsumeResults(t.Context(), "tutorial")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	machine, err := tr.producer.Executions.Deploy(t.Context(), "tutorial", []byte(statemachine.Tutorial))
+	if err != nil {
+		t.Fatal(err)
+	}
+	input := fmt.Sprintf(`{"templateName":"traced","method":"POST","params":{"item":7,"secret":%q}}`, secret)
+	if err := tr.producer.Executions.With(machine).Start(t.Context(), "tutorial-1", []byte(input)); err != nil {
+		t.Fatal(err)
+	}
+	events, err := feed.Receive(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := events[0].Ack(t.Context()); err != nil {
+		t.Error(err)
+	}
+	spans := tr.spans(t)
+	const want = `stepfunctions server StepFunctions/StartExecution
+  stepfunctions internal execution tutorial
+    stepfunctions client DynamoDB/GetItem
+    stepfunctions client invoke GenericApiCallLambda
+      stepfunctions client POST (error 503)
+      stepfunctions client POST
+`
+	if got := tree(spans); got != want {
+		t.Errorf("trace is\n%s\nwant\n%s", got, want)
+	}
+	checkTrace(t, spans, journal.Result{TraceID: spans[0].TraceID}, api)
 }
