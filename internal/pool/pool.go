@@ -1,56 +1,92 @@
-// Package pool keeps goroutines for the next job. A call to an API through the
-// AWS SDK or TLS runs deep, and a new goroutine would grow its stack anew for
-// each.
+// Package pool runs jobs on goroutines that it keeps for the next job. A call
+// to an API through the AWS SDK or TLS runs deep, and a new goroutine would
+// grow its stack anew for each.
 package pool
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync"
 
-// Pool runs jobs, each on a goroutine of its own while it lasts. Its methods
-// are safe for concurrent use, except that nothing comes after Close.
+// Options are the settings of a Pool. The zero value keeps nothing and bounds
+// nothing.
+type Options struct {
+	// Limit is the number of jobs that run at once; what comes on top waits in
+	// line. 0 is no limit.
+	Limit int
+	// Keep is the number of goroutines that wait for a next job.
+	Keep int
+}
+
+// Pool runs jobs. Its methods are safe for concurrent use.
 type Pool struct {
-	jobs   chan func()   // taken by goroutines that wait
-	closed chan struct{} // closed by Close
-	keep   int32
-	idle   atomic.Int32 // goroutines that wait, or are about to
-	all    sync.WaitGroup
+	options Options
+	all     sync.WaitGroup
+
+	mu      sync.Mutex
+	wake    sync.Cond // a job waits, or the pool is closed
+	running int       // guarded by mu: goroutines, idle ones included
+	idle    int       // guarded by mu: goroutines that wait and were not woken
+	waiting []func()  // guarded by mu
+	closed  bool      // guarded by mu
 }
 
-// New returns a pool that keeps up to so many goroutines without a job.
-func New(keep int) *Pool {
-	return &Pool{jobs: make(chan func()), closed: make(chan struct{}), keep: int32(keep)}
+// New makes a pool; it starts nothing.
+func New(o Options) *Pool {
+	p := &Pool{options: o}
+	p.wake.L = &p.mu
+	return p
 }
 
-// Go runs job and does not wait for it, nor for a goroutine: there is no bound.
+// Go takes a job, unless the pool is closed. It does not block.
 func (p *Pool) Go(job func()) {
-	select {
-	case p.jobs <- job:
-	default:
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+	case p.idle > 0:
+		p.idle--
+		p.waiting = append(p.waiting, job)
+		p.wake.Signal()
+	case p.options.Limit == 0 || p.running < p.options.Limit:
+		p.running++
 		p.all.Go(func() { p.work(job) })
+	default:
+		p.waiting = append(p.waiting, job)
 	}
 }
 
 func (p *Pool) work(job func()) {
-	for {
+	for job != nil {
 		job()
 		job = nil // what it held may be large
-		if p.idle.Add(1) > p.keep {
-			p.idle.Add(-1)
-			return
-		}
-		select {
-		case job = <-p.jobs:
-			p.idle.Add(-1)
-		case <-p.closed:
-			return
-		}
+		job = p.next()
 	}
 }
 
-// Close waits for the jobs that run and ends the goroutines.
+// next is the next job in line, or nil when the goroutine is not kept.
+func (p *Pool) next() func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		if len(p.waiting) > 0 {
+			job := p.waiting[0]
+			p.waiting[0] = nil
+			p.waiting = p.waiting[1:]
+			return job
+		}
+		if p.closed || p.idle >= p.options.Keep {
+			p.running--
+			return nil
+		}
+		p.idle++
+		p.wake.Wait()
+	}
+}
+
+// Close drops the jobs in line, waits for those that run, and ends the
+// goroutines.
 func (p *Pool) Close() {
-	close(p.closed)
+	p.mu.Lock()
+	p.closed, p.waiting = true, nil
+	p.wake.Broadcast()
+	p.mu.Unlock()
 	p.all.Wait()
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -87,7 +88,8 @@ type Starter struct {
 
 	gate  *gate
 	pace  *pace
-	slots chan struct{} // one token per free start
+	slots chan struct{}  // one token per free start
+	busy  sync.WaitGroup // starts under way
 	hands *pool.Pool
 }
 
@@ -105,7 +107,7 @@ func New(requests queue.Consumer, e Executions, o Options) (*Starter, error) {
 		tracer: o.TracerProvider.Tracer(scope),
 		pace:   newPace(rate.Limit(o.Rate), time.Now()),
 		slots:  make(chan struct{}, o.Concurrency),
-		hands:  pool.New(o.Concurrency),
+		hands:  pool.New(pool.Options{Keep: o.Concurrency}),
 	}
 	for range o.Concurrency {
 		s.slots <- struct{}{}
@@ -126,8 +128,9 @@ func (s *Starter) Run(ctx context.Context) error {
 	defer cancelWork()
 	err := s.takeIn(ctx, work)
 	limit := time.AfterFunc(s.opts.DrainTimeout, cancelWork)
-	s.hands.Close()
+	s.busy.Wait()
 	limit.Stop()
+	s.hands.Close()
 	return err
 }
 
@@ -162,7 +165,9 @@ func (s *Starter) takeIn(ctx, work context.Context) error {
 			s.slots <- struct{}{}
 		}
 		for _, d := range deliveries {
+			s.busy.Add(1)
 			s.hands.Go(func() {
+				defer s.busy.Done()
 				s.handle(work, d)
 				s.slots <- struct{}{}
 			})

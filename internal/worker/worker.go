@@ -152,7 +152,7 @@ func New(d Deps, o Options) (*Worker, error) {
 		tracer: o.TracerProvider.Tracer(scope),
 		slots:  newSlots(o.Slots),
 		jobs:   &registry{}, reports: make(chan struct{}, maxReports),
-		hands: pool.New(keptHands),
+		hands: pool.New(pool.Options{Keep: keptHands}),
 	}
 	var err error
 	if w.stats, err = newStats(o.MeterProvider, w.slots); err != nil {

@@ -31,7 +31,7 @@ func (e *Engine) act(l *live, commands []machine.Command) {
 		h := &handing{done: make(chan struct{}), cancel: cancel}
 		l.acting[c.Task] = h
 		start := l.x.Start()
-		e.handoffs.Submit(func() {
+		e.handoffs.Go(func() {
 			defer close(h.done)
 			defer cancel()
 			e.handOff(ctx, l, &c, e.spans.Parent(start))

@@ -15,11 +15,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/localsfn/asl"
-	"callfleet/internal/localsfn/engine/pool"
 	"callfleet/internal/localsfn/engine/span"
 	"callfleet/internal/localsfn/expr"
 	"callfleet/internal/localsfn/handoff"
 	"callfleet/internal/localsfn/store"
+	"callfleet/internal/pool"
 	"callfleet/internal/queue"
 )
 
@@ -54,6 +54,9 @@ type Options struct {
 	Logger     *slog.Logger
 	Tracer     trace.TracerProvider // default: the global one
 }
+
+// keptHandoffs is the number of goroutines kept for the next handoffs.
+const keptHandoffs = 64
 
 // What callers branch on. An error of the machine about a token comes as
 // machine.ErrInvalidToken or machine.ErrTaskGone.
@@ -119,7 +122,7 @@ func New(o Options) (*Engine, error) {
 		marked: make(chan struct{}), ready: make(chan struct{})}
 	e.ctx, e.stop = context.WithCancelCause(context.Background())
 	e.programs.all = map[string]*asl.Program{}
-	e.handoffs = pool.New(o.MaxHandoffs)
+	e.handoffs = pool.New(pool.Options{Limit: o.MaxHandoffs, Keep: keptHandoffs})
 	e.outbox = newOutbox(e)
 	e.spans = span.New(o.Tracer)
 	for i := range e.shards {
