@@ -13,8 +13,9 @@ build: ## build the three programs into bin/
 
 test: check unit ## everything a change must pass: format, vet, staticcheck, tests with -race and -shuffle
 
-check: ## format, vet, staticcheck
+check: ## format, modules, vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt needed:"; echo "$$out"; exit 1; fi
+	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 
