@@ -67,6 +67,13 @@ func (m machine) serverRuns(ctx context.Context) bool {
 	return resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusServiceUnavailable // starting counts
 }
 
+// embeddedLease is how long a call stays with an embedded worker that is gone.
+// The broker goes with the worker and cannot be told that the call is free: the
+// next command on the directory has to wait for the lease. It may be shorter
+// than the heartbeat clock, for a broker in the same process sees every
+// extension, and a redelivered task is probed before it is called.
+const embeddedLease = 10 * time.Second
+
 // embed makes the services of a whole fleet in this process.
 func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Service, error) {
 	var stack *local.Stack
@@ -77,7 +84,7 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 		}
 		return backend.Open(ctx, backend.Options{
 			Embedded: conn, Templates: c.cfg.Templates.Secret(), StepFunctions: stack.URL(), StateMachine: c.cfg.StateMachine,
-			Transport: stack.Transport(), Logger: c.rt.Logger,
+			Transport: stack.Transport(), Lease: embeddedLease, Logger: c.rt.Logger,
 		})
 	}
 	renderer, caller, member, err := c.callPath(e, open)

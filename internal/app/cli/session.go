@@ -33,7 +33,7 @@ func plain(do func(context.Context, *backend.Backend) error) work {
 
 // embeddedDrain is the time for calls in flight when an embedding command ends:
 // what does not fit is taken up by the next one on the same directory.
-const embeddedDrain = 5 * time.Second
+const embeddedDrain = 2 * time.Second
 
 // with opens what the settings name, or joins the servers on this machine, or
 // embeds them, and runs do. SIGINT and SIGTERM end do's context; do has the
