@@ -226,17 +226,17 @@ func TestUsage(t *testing.T) {
 		code int
 		text string
 	}{
-		"--help":                 {0, "Commands:"},
-		"run --help":             {0, "Exit code: 0 all calls succeeded"},
-		"version":                {0, "1.2.3\n"},
-		"":                       {2, `Run "producer --help"`},
-		"run":                    {2, `Run "producer run --help"`},
-		"call a get":             {2, "want an HTTP method in capitals, such as GET, not get"},
-		"call a GET -p x":        {2, `param "x": want k=v`},
-		"run /dev/null/x.jsonl":  {2, "/dev/null/x.jsonl"},
-		"run nope.jsonl":         {2, "there is no call file nope.jsonl"},
-		"run .":                  {2, ". is a directory"},
-		"template put nope":      {2, "there is no file or directory nope"},
+		"--help":                    {0, "Commands:"},
+		"run --help":                {0, "Exit code: 0 all calls succeeded"},
+		"version":                   {0, "1.2.3\n"},
+		"":                          {2, `Run "producer --help"`},
+		"run":                       {2, `Run "producer run --help"`},
+		"call a get":                {2, "want an HTTP method in capitals, such as GET, not get"},
+		"call a GET -p x":           {2, `param "x": want k=v`},
+		"run /dev/null/x.jsonl":     {2, "/dev/null/x.jsonl"},
+		"run nope.jsonl":            {2, "there is no call file nope.jsonl"},
+		"run .":                     {2, ". is a directory"},
+		"template put nope":         {2, "there is no file or directory nope"},
 		"template put ../../config": {2, "holds no *.json file"},
 	} {
 		t.Run(args, func(t *testing.T) {
