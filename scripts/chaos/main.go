@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"callfleet/scripts/internal/fleet"
@@ -191,6 +193,11 @@ func (c *chaos) report() error {
 	if err != nil {
 		return err
 	}
+	running, err := c.fleet.Output("execution", "ls", "--status", "running")
+	if err != nil {
+		return err
+	}
+	open := strings.Count(running, "\n") - 1 // the first line is the heading
 	calls, keys, again := c.api.Counts()
 	failed, uncalled := map[string]int{}, 0
 	for id, r := range results {
@@ -202,12 +209,15 @@ func (c *chaos) report() error {
 		}
 	}
 	lost := c.calls - len(results)
+	fmt.Printf("executions still running %d\n", open)
 	fmt.Printf("accepted %d\ncalled %d (keys %d)\ncompleted %d\nduplicated %d\nlost %d\n", c.calls, calls, keys, len(results), calls-keys, lost)
 	c.explain(again)
 	for reason, n := range failed {
 		fmt.Printf("failed %d: %s\n", n, reason)
 	}
 	switch {
+	case open != 0:
+		return fmt.Errorf("%d executions never ended:\n%s", open, running)
 	case lost != 0 || uncalled != 0:
 		return fmt.Errorf("lost %d results; %d completed without a call", lost, uncalled)
 	case twice != 0:
@@ -218,21 +228,23 @@ func (c *chaos) report() error {
 	return nil
 }
 
-// explain says after which kill each repeated call came.
-func (c *chaos) explain(again []time.Time) {
-	after := make([]int, len(c.kills)+1)
-	for _, at := range again {
-		n := 0
-		for n < len(c.kills) && at.After(c.kills[n].at) {
-			n++
+// explain says which kill made each call come again: the first one after the
+// call had come before.
+func (c *chaos) explain(again []fleet.Repeat) {
+	by, none := make([]int, len(c.kills)), 0
+	for _, r := range again {
+		n := slices.IndexFunc(c.kills, func(k kill) bool { return k.at.After(r.Before) && k.at.Before(r.At) })
+		if n < 0 {
+			none++
+			continue
 		}
-		after[n]++
+		by[n]++
 	}
-	fmt.Printf("duplicated before any kill: %d\n", after[0])
 	for i, k := range c.kills {
-		fmt.Printf("duplicated after the kill of %s: %d\n", k.what, after[i+1])
+		fmt.Printf("duplicated by the kill of %s: %d\n", k.what, by[i])
 	}
-	fmt.Printf("(a killed worker has up to %d calls in flight whose answers nobody saw: they are made again, with the same idempotency key)\n", slots)
+	fmt.Printf("duplicated for no reason: %d\n", none)
+	fmt.Printf("(a call in flight at a kill, or whose report or answer was lost by it, is made again with the same idempotency key)\n")
 }
 
 func (c *chaos) stop() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,9 +18,12 @@ type CountingAPI struct {
 
 	mu    sync.Mutex // guards what follows
 	calls int
-	seen  map[string]int
-	again []time.Time // when a key came that had come before
+	seen  map[string]time.Time // when the key came last
+	again []Repeat
 }
+
+// Repeat is a call whose key had come before.
+type Repeat struct{ Before, At time.Time }
 
 // NewCountingAPI serves on a free loopback port.
 func NewCountingAPI(delay time.Duration) (*CountingAPI, error) {
@@ -27,7 +31,7 @@ func NewCountingAPI(delay time.Duration) (*CountingAPI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	a := &CountingAPI{Addr: l.Addr().String(), delay: delay, seen: map[string]int{}}
+	a := &CountingAPI{Addr: l.Addr().String(), delay: delay, seen: map[string]time.Time{}}
 	a.srv = &http.Server{Handler: a, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = a.srv.Serve(l) }()
 	return a, nil
@@ -40,10 +44,11 @@ func (a *CountingAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("Idempotency-Key")
 	a.mu.Lock()
 	a.calls++
-	a.seen[key]++
-	if a.seen[key] > 1 {
-		a.again = append(a.again, time.Now())
+	now := time.Now()
+	if before, ok := a.seen[key]; ok {
+		a.again = append(a.again, Repeat{before, now})
 	}
+	a.seen[key] = now
 	a.mu.Unlock()
 	if a.delay > 0 {
 		select {
@@ -56,16 +61,17 @@ func (a *CountingAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"key":%q}`, key)
 }
 
-// Counts are all calls, the distinct keys, and when each repeated call came.
-func (a *CountingAPI) Counts() (calls, keys int, again []time.Time) {
+// Counts are all calls, the distinct keys, and the repeated calls.
+func (a *CountingAPI) Counts() (calls, keys int, again []Repeat) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.calls, len(a.seen), append([]time.Time(nil), a.again...)
+	return a.calls, len(a.seen), slices.Clone(a.again)
 }
 
 // Has tells whether a key was seen.
 func (a *CountingAPI) Has(key string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.seen[key] > 0
+	_, ok := a.seen[key]
+	return ok
 }

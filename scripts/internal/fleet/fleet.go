@@ -82,6 +82,29 @@ func (f *Fleet) Run(args ...string) (int, error) {
 	return p.Wait()
 }
 
+// Output runs the producer to its end and returns what it printed on standard
+// output.
+func (f *Fleet) Output(args ...string) (string, error) {
+	cmd := exec.Command(filepath.Join(f.Bin, "producer"), args...)
+	cmd.Dir, cmd.Env = f.Dir, f.env("producer")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("run producer %s: %w", strings.Join(args, " "), err)
+	}
+	return string(out), nil
+}
+
+// env points a program at this fleet's servers.
+func (f *Fleet) env(program string) []string {
+	env := append(os.Environ(), "CALLFLEET_QUEUE=nats://"+f.broker,
+		"CALLFLEET_STEPFUNCTIONS=http://"+f.api, "CALLFLEET_TEMPLATES=nats://"+f.broker)
+	if program == "stepfunctions" {
+		// It is the broker: an empty URL makes it embed one.
+		env = append(env, "CALLFLEET_QUEUE=", "CALLFLEET_STEPFUNCTIONS=", "CALLFLEET_TEMPLATES=")
+	}
+	return env
+}
+
 func (f *Fleet) start(program, name string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(filepath.Join(f.Dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -90,12 +113,7 @@ func (f *Fleet) start(program, name string, args ...string) (*Process, error) {
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(f.Bin, program), args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = f.Dir, log, log
-	cmd.Env = append(os.Environ(), "CALLFLEET_QUEUE=nats://"+f.broker,
-		"CALLFLEET_STEPFUNCTIONS=http://"+f.api, "CALLFLEET_TEMPLATES=nats://"+f.broker)
-	if program == "stepfunctions" {
-		// It is the broker: an empty URL makes it embed one.
-		cmd.Env = append(cmd.Env, "CALLFLEET_QUEUE=", "CALLFLEET_STEPFUNCTIONS=", "CALLFLEET_TEMPLATES=")
-	}
+	cmd.Env = f.env(program)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
