@@ -149,7 +149,12 @@ func (b *Backend) openTemplates(ctx context.Context, nc *nats.Conn) (store.Store
 	}
 	switch u.Scheme {
 	case "file":
-		return filestore.New(strings.TrimPrefix(at, "file://"))
+		files, err := filestore.New(strings.TrimPrefix(at, "file://"))
+		if err != nil {
+			return nil, err
+		}
+		b.close = append(b.close, func() { _ = files.Close() }) // only reads and whole writes: nothing is lost
+		return files, nil
 	case "nats":
 		other, err := b.connect(ctx, at)
 		if err != nil {

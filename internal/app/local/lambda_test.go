@@ -1,0 +1,59 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"callfleet/internal/call"
+)
+
+// odd is a caller that fails with no error of ours.
+type odd struct{}
+
+func (odd) Do(context.Context, call.Rendered, string) (call.Result, error) {
+	return call.Result{}, errOdd
+}
+
+func TestLambdaEndpoint(t *testing.T) {
+	t.Parallel()
+	o, server := options(t), api(t)
+	payload := func(path string) string {
+		return `{"template":{"PK":{"S":"a"},"SK":{"S":"GET"},"url":{"S":"` + server.URL + path + `"}},"params":{"id":7}}`
+	}
+	for name, row := range map[string]struct {
+		caller           Caller
+		payload          string
+		status           int
+		failed           bool
+		field, has, none string
+	}{
+		"good":           {o.Caller, payload("/{{ id }}"), 200, false, "statusCode", "200", "errorType"},
+		"bad status":     {o.Caller, payload("/404"), 200, false, "statusCode", "404", "errorType"},
+		"render failure": {o.Caller, payload("/{{ other }}"), 200, true, "errorType", "Callfleet.RenderFailed", "statusCode"},
+		"bad template":   {o.Caller, `{"template":{},"params":{}}`, 200, true, "errorType", "Callfleet.RenderFailed", "statusCode"},
+		"no JSON":        {o.Caller, `odd`, 200, true, "errorType", "Callfleet.RenderFailed", "statusCode"},
+		"other error":    {odd{}, payload("/200"), 200, true, "errorType", string(call.Internal), "statusCode"},
+		"too large":      {o.Caller, `"` + strings.Repeat("x", call.MaxMessageBytes) + `"`, 413, false, "Type", "User", "statusCode"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := httptest.NewRecorder()
+			(&lambdaHandler{o.Renderer, row.caller}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost,
+				"/2015-03-31/functions/GenericApiCallLambda/invocations", strings.NewReader(row.payload)))
+			var body map[string]json.RawMessage
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+				t.Fatalf("answer %s: %v", w.Body, err)
+			}
+			if w.Code != row.status || (w.Header().Get("X-Amz-Function-Error") != "") != row.failed {
+				t.Errorf("status %d, function error %q", w.Code, w.Header().Get("X-Amz-Function-Error"))
+			}
+			if got := strings.Trim(string(body[row.field]), `"`); got != row.has || body[row.none] != nil {
+				t.Errorf("answer %s, want %s %s and no %s", w.Body, row.field, row.has, row.none)
+			}
+		})
+	}
+}
