@@ -185,6 +185,7 @@ func endlessHeaders(c net.Conn, format string) {
 func TestHostileAPIs(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
+	s.wantNothingLeft(t, everyQueue...)
 	good := s.put(t, map[string]any{"name": "good", "method": "GET", "url": serve(t, answer)})
 	for name, api := range hostileAPIs() {
 		t.Run(name, func(t *testing.T) {
@@ -220,6 +221,7 @@ func TestHostileAPIs(t *testing.T) {
 func TestBrokenAnswersAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
+	s.wantNothingLeft(t, everyQueue...)
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 func TestHostileMessages(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
+	s.wantNothingLeft(t, backend.Requests, backend.Tasks)
 	good := s.put(t, map[string]any{"name": "good", "method": "GET", "url": serve(t, answer)})
 	deep := strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000)
 	for name, tc := range map[string]struct{ queue, body, reason string }{
@@ -74,6 +76,58 @@ func TestHostileMessages(t *testing.T) {
 	}
 }
 
+// What is no outcome on the results feed goes to the feed's dead-letter queue,
+// and the run that it came to ends with its own results.
+func TestHostileOutcomes(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	good := s.put(t, map[string]any{"name": "good", "method": "GET", "url": serve(t, answer)})
+	p, err := s.producer.PublishResults(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := `{"detail-type":"Step Functions Execution Status Change","source":"callfleet","detail":%s}`
+	for _, mode := range modes {
+		run := "garbled" + mode
+		feed, err := s.producer.ConsumeResults(t.Context(), run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := feed.Close(); err != nil { // from now on the feed keeps what comes for the run
+			t.Fatal(err)
+		}
+		garbage := map[string]string{
+			"no JSON":            "no JSON at all",
+			"empty":              "",
+			"null":               "null",
+			"another event":      `{"detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","detail":{}}`,
+			"no name":            fmt.Sprintf(event, `{"status":"SUCCEEDED"}`),
+			"an unknown status":  fmt.Sprintf(event, `{"name":"`+run+`-1","status":"GREAT"}`),
+			"a number as status": fmt.Sprintf(event, `{"name":"`+run+`-1","status":7}`),
+			"too deep":           strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000),
+		}
+		for name, body := range garbage {
+			if err := p.Publish(t.Context(), queue.Message{ID: run + "-" + name, Group: run + "-1", Body: []byte(body)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// An outcome of a call that nobody asked for is no mistake, and no result.
+		stray := fmt.Sprintf(event, `{"name":"`+run+`-77","status":"SUCCEEDED","startDate":1,"stopDate":2,"output":"{}"}`)
+		if err := p.Publish(t.Context(), queue.Message{ID: run + "-77", Group: run + "-77", Body: []byte(stray)}); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range s.runAs(t, run, mode, line{good, nil}, line{good, nil}) {
+			wantOK(t, r)
+		}
+		for name, body := range garbage {
+			got := s.deadLetter(t, backend.Results, run+"-"+name)
+			if string(got.Body) != body || !strings.Contains(got.Headers[queue.DeadLetterReason], "decode outcome: ") {
+				t.Errorf("%s: %d bytes with the reason %q, want them unchanged and why", name, len(got.Body), got.Headers[queue.DeadLetterReason])
+			}
+		}
+	}
+}
+
 // deadLetter waits for the dead letter of that id, and leaves the others for
 // those who wait for them.
 func (s *stack) deadLetter(t *testing.T, name, id string) *queue.Delivery {
@@ -85,19 +139,26 @@ func (s *stack) deadLetter(t *testing.T, name, id string) *queue.Delivery {
 		t.Fatal(err)
 	}
 	defer dead.Close()
+	var others []*queue.Delivery // handed back at the end: at once they would come again before the rest
+	defer func() {
+		for _, d := range others {
+			if err := d.Retry(ctx, 0); err != nil {
+				t.Errorf("leave the dead letter %s: %v", d.ID, err)
+			}
+		}
+	}()
 	for {
 		ds, err := dead.Receive(ctx, 1)
 		if err != nil {
 			t.Fatalf("wait for the dead letter %s: %v", id, err)
 		}
-		if ds[0].ID == id {
-			if err := ds[0].Ack(ctx); err != nil {
-				t.Errorf("take the dead letter %s: %v", id, err)
-			}
-			return ds[0]
+		if ds[0].ID != id {
+			others = append(others, ds[0])
+			continue
 		}
-		if err := ds[0].Retry(ctx, 0); err != nil {
-			t.Errorf("leave the dead letter %s: %v", ds[0].ID, err)
+		if err := ds[0].Ack(ctx); err != nil {
+			t.Errorf("take the dead letter %s: %v", id, err)
 		}
+		return ds[0]
 	}
 }

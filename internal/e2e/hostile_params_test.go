@@ -126,6 +126,7 @@ func (s *stack) putPlaces(t *testing.T) map[string]store.Key {
 func TestHostileParams(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
+	s.wantNothingLeft(t, everyQueue...)
 	for place, key := range s.putPlaces(t) {
 		for _, mode := range modes {
 			t.Run(place+" "+mode, func(t *testing.T) {
@@ -177,6 +178,7 @@ func wantEchoed(t *testing.T, name string, got journal.Result, want string) {
 func TestLargeParams(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
+	s.wantNothingLeft(t, everyQueue...)
 	keys := s.putPlaces(t)
 	text := func(n int) string { return strings.Repeat("0123456789abcde\n", n/16) }
 	const tooLong, render = "Callfleet.BadInput", "Callfleet.RenderFailed"

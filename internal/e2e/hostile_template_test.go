@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 func TestHostileTemplates(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
+	s.wantNothingLeft(t, everyQueue...)
 	api := serve(t, answer)
 	good := s.put(t, map[string]any{"name": "good", "method": "GET", "url": api})
 	big := strings.Repeat("x", 100_000)
@@ -76,6 +78,58 @@ func TestHostileTemplates(t *testing.T) {
 			wantOK(t, s.run(t, workflow, line{good, nil})[0])
 		})
 	}
+}
+
+// An item that is no template, or whose request is none, ends its own call with
+// every mistake named.
+func TestBrokenTemplates(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	s.wantNothingLeft(t, everyQueue...)
+	good := s.put(t, map[string]any{"name": "good", "method": "GET", "url": serve(t, answer)})
+	for name, tc := range map[string]struct {
+		attributes string // of the item, after PK and SK
+		params     any
+		says       []string
+	}{
+		"has wrong types": {
+			`"url":{"N":"7"},"headers":{"L":[]},"timeoutSeconds":{"N":"-1"},"retry":{"M":{"times":{"N":"1"}}},"engine":{"S":"jinja"}`, nil,
+			[]string{"url: must be", "headers: must be", "timeoutSeconds: must be", "retry.times: is unknown", "engine: must be"},
+		},
+		"has no URL":          {`"payload":{"S":"x"}`, nil, []string{"url: is missing"}},
+		"reads by URL":        {`"url":{"S":"file:///etc/passwd"}`, nil, []string{"url: must begin with http:// or https://"}},
+		"reads by param":      {`"url":{"S":"{{ u }}"}`, map[string]any{"u": "file:///etc/passwd"}, []string{"url: does not begin with http:// or https://"}},
+		"calls nobody":        {`"url":{"S":"http://"}`, nil, []string{"url: has no host"}},
+		"climbs":              {`"url":{"S":"http://127.0.0.1/a/{{ p }}/b"}`, map[string]any{"p": ".."}, []string{"url", "dots"}},
+		"changes the host":    {`"url":{"S":"http://{{ h }}.example/"}`, map[string]any{"h": "evil.example/"}, []string{"url", "not allowed in a host"}},
+		"smuggles a length":   {`"url":{"S":"http://127.0.0.1/"},"headers":{"M":{"Content-Length":{"S":"5"}}}`, nil, []string{"headers.Content-Length: is set by the HTTP client"}},
+		"smuggles a chunk":    {`"url":{"S":"http://127.0.0.1/"},"headers":{"M":{"transfer-encoding":{"S":"chunked"}}}`, nil, []string{"headers.transfer-encoding: is set by the HTTP client"}},
+		"has a bad header":    {`"url":{"S":"http://127.0.0.1/"},"headers":{"M":{"a b":{"S":"c"}}}`, nil, []string{`"a b" is no header name`}},
+		"breaks out of JSON":  {`"url":{"S":"http://127.0.0.1/"},"payload":{"S":"{\"a\": {{ v|safe }} }"}`, map[string]any{"v": "1, }"}, []string{"payload: is not JSON when rendered, from line 1 column"}},
+		"wants what is not":   {`"url":{"S":"http://127.0.0.1/"},"payload":{"S":"{{ a.b }}"}`, map[string]any{"a": map[string]any{}}, []string{"payload: line 1 column", "a.b is not in params"}},
+		"prints a whole list": {`"url":{"S":"http://127.0.0.1/"},"payload":{"S":"{{ a }}"}`, map[string]any{"a": []int{1}}, []string{"a is a list", "write |tojson"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			item := fmt.Sprintf(`{"PK":{"S":%q},"SK":{"S":"POST"},%s}`, "broken "+name, tc.attributes)
+			key := s.putItem(t, "broken "+name, "POST", json.RawMessage(item))
+			for _, mode := range modes {
+				results := s.run(t, mode, line{key, tc.params}, line{good, nil})
+				wantFailed(t, results[0], "Callfleet.RenderFailed", append(tc.says, "broken "+name+" POST")...)
+				wantOK(t, results[1])
+			}
+		})
+	}
+}
+
+// A template that the store takes and an execution cannot carry says so, and
+// works without one.
+func TestTemplateTooLargeForAnExecution(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	key := s.put(t, map[string]any{"name": "large", "method": "POST", "url": serve(t, answer), "payload": strings.Repeat("x", 300_000)})
+	wantFailed(t, s.run(t, workflow, line{key, nil})[0], "States.DataLimitExceeded", "template large POST", "256 KiB", "--direct")
+	wantOK(t, s.run(t, direct, line{key, nil})[0])
 }
 
 // wantRefused checks that a mistake which needs no params is found before

@@ -41,7 +41,7 @@ const (
 var modes = []string{workflow, direct}
 
 // patience bounds every wait of a test: a test that gets there has failed.
-const patience = 50 * time.Second
+const patience = 30 * time.Second
 
 var quiet = slog.New(slog.DiscardHandler)
 
@@ -181,6 +181,12 @@ type line struct {
 // have exactly one.
 func (s *stack) run(t *testing.T, mode string, lines ...line) []journal.Result {
 	t.Helper()
+	return s.runAs(t, "", mode, lines...)
+}
+
+// runAs is run with the id of the run given, "" for a new one.
+func (s *stack) runAs(t *testing.T, id, mode string, lines ...line) []journal.Result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	dir := t.TempDir()
@@ -205,7 +211,7 @@ func (s *stack) run(t *testing.T, mode string, lines ...line) []journal.Result {
 		t.Fatal(err)
 	}
 	p, err := producer.New(deps, producer.Options{
-		File: file, Root: filepath.Join(dir, "runs"), Results: results, MaxLine: 4 << 20, Log: quiet, Tracers: s.tracers("producer"),
+		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, MaxLine: 4 << 20, Log: quiet, Tracers: s.tracers("producer"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -244,6 +250,37 @@ func readResults(t *testing.T, file string, n int) []journal.Result {
 	}
 	return results
 }
+
+// wantNothingLeft checks, when the test and its subtests have ended, that every
+// execution has ended and that no message is left on any of the queues.
+func (s *stack) wantNothingLeft(t *testing.T, queues ...string) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+		defer cancel()
+		for e, err := range s.producer.Executions.List(ctx, "RUNNING") {
+			if err != nil {
+				t.Fatalf("list executions: %v", err)
+			}
+			t.Errorf("execution %s is still open", e.Name)
+		}
+		for _, name := range queues {
+			c, err := s.producer.Consumer(ctx, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := c.Depth(ctx); err != nil || n != 0 {
+				t.Errorf("%d messages are left on %s (%v)", n, name, err)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// everyQueue is all that must be empty when no message was unreadable.
+var everyQueue = []string{backend.Requests, backend.Tasks, backend.Requests + "-dlq", backend.Tasks + "-dlq"}
 
 // wantFailed checks a failure's name and what its cause must say.
 func wantFailed(t *testing.T, got journal.Result, name string, says ...string) {

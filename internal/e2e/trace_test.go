@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -322,11 +323,11 @@ func checkTrace(t *testing.T, spans []otlptest.Span, result journal.Result, api 
 func TestTraceSurvivesARestartOfStepFunctions(t *testing.T) {
 	t.Parallel()
 	tr := startTraced(t)
-	called, release := make(chan struct{}), make(chan struct{})
+	called, release := make(chan string, 8), make(chan struct{})
 	api := &calledAPI{}
 	api.url = serve(t, func(w http.ResponseWriter, r *http.Request) {
 		api.parents = append(api.parents, r.Header.Get("Traceparent"))
-		close(called)
+		called <- r.Header.Get("Idempotency-Key")
 		<-release
 		answer(w, r)
 	})
@@ -336,7 +337,8 @@ func TestTraceSurvivesARestartOfStepFunctions(t *testing.T) {
 		defer close(results)
 		results <- tr.run(t, workflow, line{key, tracedParams})[0]
 	}()
-	receive(t, called)
+	// Before it has written that the task was handed off, it would do so again.
+	tr.waitEvent(t, receive(t, called), "TaskSubmitted")
 	tr.restartSteps(t)
 	close(release)
 	result := receive(t, results)
@@ -355,6 +357,26 @@ func TestTraceSurvivesARestartOfStepFunctions(t *testing.T) {
 		t.Errorf("trace is\n%s\nwant\n%s", got, want)
 	}
 	checkTrace(t, spans, result, api)
+}
+
+// waitEvent waits for an event of that type in the history of an execution.
+func (tr *traced) waitEvent(t *testing.T, execution, kind string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for e, err := range tr.producer.Executions.History(ctx, execution) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Type == kind {
+				return
+			}
+		}
+		<-tick.C
+	}
 }
 
 // Two calls at once are two traces.
