@@ -447,3 +447,21 @@ func TestTutorialIsOneTrace(t *testing.T) {
 	}
 	checkTrace(t, spans, journal.Result{TraceID: spans[0].TraceID}, api)
 }
+
+// Without telemetry no trace is made up: none in the results, none sent along.
+func TestUntracedCallsCarryNoTrace(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	api := newCalledAPI(t, 200)
+	key := s.put(t, api.template("untraced"))
+	for _, mode := range modes {
+		result := s.run(t, mode, line{key, tracedParams})[0]
+		wantOK(t, result)
+		if result.TraceID != "" {
+			t.Errorf("%s: the result has the trace %s", mode, result.TraceID)
+		}
+	}
+	if !slices.Equal(api.parents, []string{"", ""}) {
+		t.Errorf("the API was sent the trace contexts %q", api.parents)
+	}
+}
