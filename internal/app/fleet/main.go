@@ -18,6 +18,11 @@ const defaultListen = "127.0.0.1:8084"
 
 // Main is cmd/worker: it returns the exit code.
 func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
+	return begin(ctx, in, stderr, defaultListen)
+}
+
+// begin is Main for a machine whose first worker listens there.
+func begin(ctx context.Context, in config.Input, stderr io.Writer, first config.Address) int {
 	cfg, err := config.ParseWorker(in)
 	if err != nil {
 		return program.Usage(err, stderr)
@@ -32,14 +37,14 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 	} else {
 		program.CollectGarbage(program.SaveMemory)
 	}
-	return rt.Exit(run(ctx, cfg, rt))
+	return rt.Exit(run(ctx, cfg, rt, first))
 }
 
 // manySlots is where memory, not the processor, bounds a worker: most of its
 // calls wait. 10,000 of them fit into 300 MB.
 const manySlots = 4096
 
-func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime) error {
+func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, first config.Address) error {
 	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
 		return backend.Open(ctx, WorkerBackend(cfg, rt))
 	}, Options{
@@ -54,7 +59,7 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime) error {
 	defer stop()
 	health, service, err := program.Listen(ctx, lifecycle.ServerOptions{
 		Name: "health", Addr: string(cfg.Listen), Handler: group.HealthHandler(rt.Telemetry.MetricsHandler()), Logger: rt.Logger,
-	}, cfg.Listen == defaultListen)
+	}, cfg.Listen == first)
 	if err != nil {
 		return fmt.Errorf("serve health (--listen sets the address): %w", err)
 	}
