@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"callfleet/internal/app/backend"
@@ -128,8 +129,14 @@ func TestHostileOutcomes(t *testing.T) {
 	}
 }
 
-// deadLetter waits for the dead letter of that id, and leaves the others for
-// those who wait for them.
+// graveyard keeps the dead letters that were received, for tests that look for
+// theirs at the same time.
+type graveyard struct {
+	mu    sync.Mutex
+	found map[string]*queue.Delivery // guarded by mu; by queue and id
+}
+
+// deadLetter waits for the dead letter of that id, and takes it.
 func (s *stack) deadLetter(t *testing.T, name, id string) *queue.Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -139,26 +146,31 @@ func (s *stack) deadLetter(t *testing.T, name, id string) *queue.Delivery {
 		t.Fatal(err)
 	}
 	defer dead.Close()
-	var others []*queue.Delivery // handed back at the end: at once they would come again before the rest
-	defer func() {
-		for _, d := range others {
-			if err := d.Retry(ctx, 0); err != nil {
-				t.Errorf("leave the dead letter %s: %v", d.ID, err)
-			}
-		}
-	}()
 	for {
-		ds, err := dead.Receive(ctx, 1)
+		d, err := s.dead.next(ctx, dead, name, id)
 		if err != nil {
 			t.Fatalf("wait for the dead letter %s: %v", id, err)
 		}
-		if ds[0].ID != id {
-			others = append(others, ds[0])
-			continue
+		if d != nil {
+			return d
 		}
-		if err := ds[0].Ack(ctx); err != nil {
-			t.Errorf("take the dead letter %s: %v", id, err)
-		}
-		return ds[0]
 	}
+}
+
+// next returns the dead letter if it was found, or receives one more.
+func (g *graveyard) next(ctx context.Context, dead queue.Consumer, name, id string) (*queue.Delivery, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if d := g.found[name+" "+id]; d != nil {
+		return d, nil
+	}
+	ds, err := dead.Receive(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	if g.found == nil {
+		g.found = map[string]*queue.Delivery{}
+	}
+	g.found[name+" "+ds[0].ID] = ds[0]
+	return nil, ds[0].Ack(ctx)
 }

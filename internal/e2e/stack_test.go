@@ -53,6 +53,7 @@ type stack struct {
 	producer *backend.Backend
 	steps    *local.Stack
 	stops    struct{ steps, fleet func() }
+	dead     graveyard
 }
 
 // start starts everything; it stops with the test. tracers may be nil.
