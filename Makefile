@@ -29,7 +29,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	  done; done
 
 bench: ## the hand-written loop, the direct path and the workflow path, in one run
-	$(GO) test -run '^$$' -bench 'Fleet' -benchtime 5s -benchmem ./internal/app
+	$(GO) test -run '^$$' -bench 'Fleet' -benchtime 50000x -timeout 15m ./internal/app
 
 quickstart: build ## the 1,000 calls of examples/quickstart: run, resumed, interrupted, and counted
 	$(GO) run ./scripts/quickstart

@@ -33,7 +33,7 @@ import (
 )
 
 // inFlight is the number of calls at once on every path.
-const inFlight = 64
+const inFlight = 256
 
 const plainTemplate = `{"name": "order", "method": "POST", "url": "%s/orders/{{ id|urlpath }}", "headers": {"X-Tenant": "{{ tenant }}"},
 	"payload": {"id": "{{ id }}", "tenant": "{{ tenant }}", "note": "{{ note }}"}}`
@@ -130,40 +130,22 @@ func (x *bench) loop() {
 	x.must(err)
 	tasks, err := js.CreateStream(x.ctx, jetstream.StreamConfig{Name: "tasks", Subjects: []string{"tasks"}, Retention: jetstream.WorkQueuePolicy})
 	x.must(err)
-	results, err := js.CreateStream(x.ctx, jetstream.StreamConfig{Name: "results", Subjects: []string{"results"}, Retention: jetstream.WorkQueuePolicy})
+	_, err = js.CreateStream(x.ctx, jetstream.StreamConfig{Name: "results", Subjects: []string{"results"}, Retention: jetstream.WorkQueuePolicy})
 	x.must(err)
 	for i := range x.N {
 		body, err := call.EncodeTask(x.task(i))
 		x.must(err)
-		_, err = js.PublishAsync("tasks", body)
+		_, err = js.Publish(x.ctx, "tasks", body)
 		x.must(err)
 	}
-	<-js.PublishAsyncComplete()
-	done := x.countRaw(results)
 	transport := &http.Transport{MaxIdleConnsPerHost: inFlight}
 	defer transport.CloseIdleConnections()
 	h := &handLoop{bench: x, js: js, client: &http.Client{Transport: transport}, renderer: template.NewRenderer(template.Options{})}
 	measured := x.measure()
 	stop := h.consume(tasks)
-	<-done
+	x.await(tasks)
 	measured()
 	stop()
-}
-
-// countRaw consumes a stream and closes the channel after N messages.
-func (x *bench) countRaw(s jetstream.Stream) <-chan struct{} {
-	consumer, err := s.CreateConsumer(x.ctx, jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: -1})
-	x.must(err)
-	done, n := make(chan struct{}), 0
-	consuming, err := consumer.Consume(func(m jetstream.Msg) {
-		_ = m.Ack()
-		if n++; n == x.N {
-			close(done)
-		}
-	})
-	x.must(err)
-	x.Cleanup(consuming.Stop)
-	return done
 }
 
 type handLoop struct {
@@ -249,17 +231,36 @@ func (x *bench) direct() {
 		x.must(err)
 		return body
 	})
-	done := x.countResults(b)
-	member, err := fleet.New(func(context.Context) (*backend.Backend, error) {
+	_, err = b.ConsumeResults(x.ctx, "bench") // so that they are kept, as the loop's are
+	x.must(err)
+	js, err := jetstream.New(conn)
+	x.must(err)
+	tasks, err := js.Stream(x.ctx, "callfleet-"+backend.Tasks)
+	x.must(err)
+	open := func(context.Context) (*backend.Backend, error) {
 		return backend.Open(x.ctx, backend.Options{Embedded: conn})
-	},
-		fleet.Options{Call: true, Slots: inFlight})
+	}
+	member, err := fleet.New(open, fleet.Options{Call: true, Slots: inFlight})
 	x.must(err)
 	measured := x.measure()
 	stop := x.start(member.Services())
-	<-done
+	x.await(tasks)
 	measured()
 	stop()
+}
+
+// await waits until every task is done and off the queue.
+func (x *bench) await(tasks jetstream.Stream) {
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
+		info, err := tasks.Info(x.ctx)
+		x.must(err)
+		if info.State.Msgs == 0 {
+			return
+		}
+		if x.Elapsed() > 5*time.Minute {
+			x.Fatalf("%d of %d tasks are left", info.State.Msgs, x.N)
+		}
+	}
 }
 
 // workflow is everything: starter, Step Functions server, worker.
