@@ -72,7 +72,7 @@ type outcomeEvent struct {
 type outcomeDetail struct {
 	Name      string  `json:"name"`
 	Status    Status  `json:"status"`
-	StartDate int64   `json:"startDate"`
+	StartDate *int64  `json:"startDate"`
 	StopDate  *int64  `json:"stopDate"`
 	Input     *string `json:"input"`
 	Output    *string `json:"output"`
@@ -87,14 +87,12 @@ func EncodeOutcome(o Outcome) ([]byte, error) {
 		Version: "0", ID: o.ID, DetailType: outcomeDetailType, Source: outcomeSource,
 		Time: o.Started.UTC(), Resources: []string{},
 		Detail: outcomeDetail{
-			Name: o.ID, Status: o.Status, StartDate: o.Started.UnixMilli(),
+			Name: o.ID, Status: o.Status, StartDate: millis(o.Started), StopDate: millis(o.Stopped),
 			Input: jsonText(o.Input), Output: jsonText(o.Output), Error: o.Error, Cause: o.Cause,
 		},
 	}
 	if !o.Stopped.IsZero() {
 		e.Time = o.Stopped.UTC()
-		stop := o.Stopped.UnixMilli()
-		e.Detail.StopDate = &stop
 	}
 	data, err := encode(e)
 	if err == nil && len(data) > MaxOutcomeBytes {
@@ -121,7 +119,23 @@ func (o *Outcome) check() error {
 	if !o.Status.known() {
 		return errors.New("detail.status: must be RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED")
 	}
+	for name, t := range map[string]time.Time{"detail.startDate": o.Started, "detail.stopDate": o.Stopped} {
+		if ms := millis(t); ms != nil && (*ms < 0 || *ms > maxMillis) {
+			return named(name, errNoMillis)
+		}
+	}
 	return nil
+}
+
+var errNoMillis = errors.New("must be a time in milliseconds since 1970")
+
+// millis is what decodeMillis reads; nil for no time.
+func millis(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	ms := t.UnixMilli()
+	return &ms
 }
 
 func jsonText(v json.RawMessage) *string {
@@ -233,7 +247,7 @@ func decodeMillis(v json.RawMessage, t *time.Time) error {
 	}
 	ms, err := strconv.ParseInt(string(v), 10, 64)
 	if err != nil || ms < 0 || ms > maxMillis {
-		return errors.New("must be a time in milliseconds since 1970")
+		return errNoMillis
 	}
 	*t = time.UnixMilli(ms).UTC()
 	return nil
