@@ -1,7 +1,8 @@
 GO ?= go
 STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-# Enough of each fuzz target to catch a crash early; raise it to hunt.
-FUZZTIME ?= 5s
+# Enough of each fuzz target to catch a crash early; raise it to hunt. A count,
+# for with a time the fuzzer can fail on its own deadline.
+FUZZTIME ?= 20000x
 
 .PHONY: help build test check unit fuzz bench chaos slow-api conformance awscli quickstart clean
 
