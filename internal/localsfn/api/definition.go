@@ -14,25 +14,25 @@ func (s *Server) findings(text, kind string) []asl.Finding {
 	if program == nil {
 		return found
 	}
-	s.walk(program.Machine, "", func(path string, st *asl.State) {
-		if st.Kind != asl.Task {
+	barred := map[string]bool{}
+	if kind == "EXPRESS" {
+		for _, f := range asl.CheckExpress(program) {
+			found = append(found, f)
+			barred[f.Path] = true
+		}
+	}
+	program.Walk(func(st *asl.State) {
+		at, r := st.Path+"/Resource", st.Resource
+		if st.Kind != asl.Task || barred[at] || s.o.Supports(r) {
 			return
 		}
-		r := st.Resource
-		add := func(code, message string) {
-			found = append(found, asl.Finding{Severity: asl.SeverityError, Code: code, Message: message, Path: path + "/Resource"})
+		f := asl.Finding{Severity: asl.SeverityError, Code: asl.CodeUnsupported, Path: at,
+			Message: "resource " + r.ARN + " is not served here; there are: a Lambda function's ARN, " + strings.Join(s.o.Names(), ", ")}
+		if s.serves(r.Service) {
+			f.Code = asl.CodeSchema
+			f.Message = "The resource provided " + r.ARN + " is not recognized. The value is not a valid resource ARN, or the resource is not available in this region."
 		}
-		switch {
-		case kind == "EXPRESS" && r.Integration == asl.Activity:
-			add(asl.CodeSchema, "Express state machine does not support Activity ARN")
-		case kind == "EXPRESS" && r.Pattern == asl.WaitForTaskToken:
-			add(asl.CodeSchema, "Express state machine does not support '.waitForTaskToken' service integration ")
-		case s.o.Supports(r):
-		case s.serves(r.Service):
-			add(asl.CodeSchema, "The resource provided "+r.ARN+" is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.")
-		default:
-			add(asl.CodeUnsupported, "resource "+r.ARN+" is not served here; there are: a Lambda function's ARN, "+strings.Join(s.o.Names(), ", "))
-		}
+		found = append(found, f)
 	})
 	return found
 }
@@ -45,22 +45,6 @@ func (s *Server) serves(service string) bool {
 		}
 	}
 	return false
-}
-
-// walk visits every state with its path.
-func (s *Server) walk(m *asl.Machine, path string, visit func(path string, st *asl.State)) {
-	for _, name := range m.Order {
-		st := m.States[name]
-		at := path + "/States/" + name
-		visit(at, st)
-		for i, b := range st.Branches {
-			below := at + "/ItemProcessor"
-			if st.Kind == asl.Parallel {
-				below = at + "/Branches[" + itoa(i) + "]"
-			}
-			s.walk(b, below, visit)
-		}
-	}
 }
 
 // checkDefinition is InvalidDefinition with every error, or nil.

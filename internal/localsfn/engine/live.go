@@ -112,14 +112,3 @@ func (s *shard) stopTimers() {
 		l.mu.Unlock()
 	}
 }
-
-// Live is how many executions are in memory.
-func (e *Engine) Live() int {
-	n := 0
-	for i := range e.shards {
-		e.shards[i].mu.Lock()
-		n += len(e.shards[i].live)
-		e.shards[i].mu.Unlock()
-	}
-	return n
-}

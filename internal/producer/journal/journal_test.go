@@ -126,7 +126,7 @@ func TestReplayGivesBackWhatWasWritten(t *testing.T) {
 func TestTracesAsText(t *testing.T) {
 	t.Parallel()
 	for want, traces := range map[string]Traces{
-		"off": NoTraces(), "sampled": SampledTraces([]bool{true, true}), "unsampled": SampledTraces([]bool{false}), "bits:Ag": SampledTraces([]bool{false, true}),
+		"off": {}, "sampled": SampledTraces([]bool{true, true}), "unsampled": SampledTraces([]bool{false}), "bits:Ag": SampledTraces([]bool{false, true}),
 	} {
 		if got := traces.String(); got != want {
 			t.Errorf("traces are %q, want %q", got, want)

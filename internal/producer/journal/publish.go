@@ -19,15 +19,13 @@ type Batch struct {
 	Acked    bool // the broker has it
 }
 
-// Traces say what trace context the requests of a batch carry, in order.
+// Traces say what trace context the requests of a batch carry, in order; zero is
+// none.
 type Traces struct {
 	on      bool
 	sampled []bool // nil when all are as the first
 	all     bool
 }
-
-// NoTraces is for requests without a trace context.
-func NoTraces() Traces { return Traces{} }
 
 // SampledTraces says for each request of the batch whether its trace is sampled.
 func SampledTraces(sampled []bool) Traces {
