@@ -149,8 +149,8 @@ func (f *fleet) deps() Deps {
 	return Deps{Queue: p, Encoder: Workflow{}, Feed: feedOf(f.broker)}
 }
 
-func feedOf(b *natsqueue.Broker) func(context.Context, string) (queue.Consumer, error) {
-	return func(ctx context.Context, run string) (queue.Consumer, error) {
+func feedOf(b *natsqueue.Broker) func(context.Context, string) (queue.Feed, error) {
+	return func(ctx context.Context, run string) (queue.Feed, error) {
 		return b.FeedConsumer(ctx, "results", run)
 	}
 }

@@ -32,7 +32,7 @@ type Deps struct {
 	// Feed opens the outcomes of one run. It is called before the run publishes
 	// anything, and with the same run again when it is resumed: outcomes that
 	// arrived meanwhile must still be there.
-	Feed func(ctx context.Context, run string) (queue.Consumer, error)
+	Feed func(ctx context.Context, run string) (queue.Feed, error)
 	// Describer finds outcomes that the feed did not bring; nil is none.
 	Describer Describer
 }

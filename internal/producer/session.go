@@ -29,7 +29,7 @@ type session struct {
 	open    *window.Window
 	checker requestid.Checker
 	stats   report.Stats
-	feed    queue.Consumer
+	feed    queue.Feed
 
 	lines   *callfile.Reader
 	ahead   *callfile.Line // read, and not yet used; owned by the publishing goroutine
@@ -182,7 +182,13 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.journal.Finish(); err != nil {
 		return err
 	}
-	return s.at("run-finished")
+	if err := s.at("run-finished"); err != nil {
+		return err
+	}
+	if err := s.feed.End(ctx); err != nil { // the results are complete without
+		s.opts.Log.WarnContext(ctx, "feed of a complete run left behind", "run", s.id, "error", err)
+	}
+	return nil
 }
 
 // errInterrupted ends the reading of the file.

@@ -45,13 +45,16 @@ func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
 	if o.Run == "" {
 		o.Run = requestid.NewRun(time.Now())
 	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
 	if err := requestid.ValidateRun(o.Run); err != nil {
 		return journal.Result{}, fmt.Errorf("call: run: %w", err)
 	}
 	r := call.Request{
 		ID: o.Run + "-1", Template: o.Template, Method: o.Method, Params: o.Params, FlowKey: o.FlowKey, Deadline: o.Deadline,
 	}
-	var feed queue.Consumer
+	var feed queue.Feed
 	if o.Wait {
 		var err error
 		if feed, err = d.Feed(ctx, o.Run); err != nil {
@@ -71,6 +74,9 @@ func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
 	out, err := awaitOne(ctx, feed, journal.Sent{Line: 1, At: sent, TraceID: res.TraceID}, r.ID)
 	if err != nil {
 		return res, fmt.Errorf("call %s: %w", r.ID, err)
+	}
+	if err := feed.End(ctx); err != nil {
+		o.Log.WarnContext(ctx, "feed of a complete call left behind", "run", o.Run, "error", err)
 	}
 	return out, nil
 }

@@ -83,6 +83,16 @@ type Consumer interface {
 	Close() error
 }
 
+// Feed is a consumer of what one reader alone waits for, kept while the reader
+// is away.
+type Feed interface {
+	Consumer
+	// End closes the feed and takes it away with what is still on it: its
+	// reader has all it waited for. A feed that was taken away before is no
+	// error.
+	End(ctx context.Context) error
+}
+
 // Depth tells how many messages wait on a queue: not those that are leased or
 // delayed, and perhaps not those that were handed back. It may lag behind by a
 // second.

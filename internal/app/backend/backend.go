@@ -219,7 +219,7 @@ func (b *Backend) PublishResults(ctx context.Context) (queue.Publisher, error) {
 }
 
 // ConsumeResults opens the outcomes of one run.
-func (b *Backend) ConsumeResults(ctx context.Context, run string) (queue.Consumer, error) {
+func (b *Backend) ConsumeResults(ctx context.Context, run string) (queue.Feed, error) {
 	c, err := b.broker.FeedConsumer(ctx, Results, run)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package natsqueue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,7 +29,7 @@ func (b *Broker) FeedPublisher(ctx context.Context, feed string) (*Publisher, er
 // publishes, and may be made again after a crash: what was not acked is
 // delivered again when its lease has ended. The server forgets the run when
 // nobody has received for Options.FeedIdle.
-func (b *Broker) FeedConsumer(ctx context.Context, feed, run string) (*Consumer, error) {
+func (b *Broker) FeedConsumer(ctx context.Context, feed, run string) (*Feed, error) {
 	n, err := b.openFeed(ctx, feed)
 	if err != nil {
 		return nil, fmt.Errorf("open feed %s: %w", feed, err)
@@ -36,12 +37,32 @@ func (b *Broker) FeedConsumer(ctx context.Context, feed, run string) (*Consumer,
 	if !isToken(run) || strings.Contains(run, "-") {
 		return nil, fmt.Errorf("open feed %s: run %q: want letters, digits and _", feed, run)
 	}
-	return b.consume(ctx, n, -1, jetstream.ConsumerConfig{
+	c, err := b.consume(ctx, n, -1, jetstream.ConsumerConfig{
 		Durable:           run,
 		FilterSubject:     feedSubject(n, run),
 		AckWait:           b.options.FeedLease,
 		InactiveThreshold: b.options.FeedIdle,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &Feed{c}, nil
+}
+
+// Feed is a feed's consumer for one run.
+type Feed struct{ *Consumer }
+
+// End closes the feed and removes the run's consumer from the server, and with
+// it the events that nobody else follows.
+func (f *Feed) End(ctx context.Context) error {
+	if err := f.Close(); err != nil {
+		return err
+	}
+	err := f.broker.js.DeleteConsumer(ctx, f.names.stream, f.config.Durable)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("end feed %s of run %s: %w", f.names.queue, f.config.Durable, border(err))
+	}
+	return nil
 }
 
 // openFeed makes sure that the feed's streams exist.

@@ -51,7 +51,7 @@ func TestFeedGoesToItsRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want, c := range map[string]*natsqueue.Consumer{"a": one, "b": two} {
+	for want, c := range map[string]*natsqueue.Feed{"a": one, "b": two} {
 		d := receiveOne(t, c)
 		if d.ID != want {
 			t.Errorf("received %q: want %q", d.ID, want)
@@ -65,6 +65,39 @@ func TestFeedGoesToItsRun(t *testing.T) {
 	}
 	if err := p.Publish(t.Context(), queue.Message{Delay: time.Second}); !errors.Is(err, queue.ErrTooLarge) {
 		t.Errorf("delay on a feed: %v: want ErrTooLarge", err)
+	}
+}
+
+// An ended feed leaves nothing on the server: what comes for its run vanishes.
+func TestFeedEnds(t *testing.T) {
+	t.Parallel()
+	b := openBroker(t, startBroker(t, natsembed.Options{}))
+	p, err := b.FeedPublisher(t.Context(), "results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := b.FeedConsumer(t.Context(), "results", "run1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Publish(t.Context(), queue.Message{ID: "a", Group: "run1-1"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := feed.End(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := b.FeedConsumer(t.Context(), "results", "run1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if err := p.Publish(t.Context(), queue.Message{ID: "b", Group: "run1-2"}); err != nil {
+		t.Fatal(err)
+	}
+	if d := receiveOne(t, again); d.ID != "b" {
+		t.Errorf("received %q: want b, for a went with the ended feed", d.ID)
 	}
 }
 
