@@ -38,7 +38,8 @@ var bans = []ban{
 		except: []string{
 			"internal/stepfn/...", "internal/queue/sqsqueue/...", "internal/template/store/dynamostore/...",
 			"internal/localsfn/handoff/...", "internal/app/...",
-			"internal/localsfn", // the engine's front takes the clients and passes them down
+			"internal/localsfn",    // the engine's front takes the clients and passes them down
+			"internal/awstest/...", // the tests' emulators come with the configuration of their clients
 		},
 		imports: []string{"github.com/aws/..."},
 		reason:  "one outside system, one package; test files may drive our own servers with the real SDK",
