@@ -84,7 +84,7 @@ func (w *Worker) process(ctx context.Context, j *job) settlement {
 	if errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
 		return w.interrupted(ctx)
 	}
-	return w.report(ctx, j, output, asFailure(err))
+	return w.report(ctx, j, output, call.AsFailure(err))
 }
 
 // decode reads the task and sets its budget; ok is false when the message can
@@ -169,7 +169,7 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 		return nil, err
 	}
 	w.stats.retried(result.Attempts)
-	return encodeResult(result, w.opts.MaxOutput)
+	return call.EncodeResult(result, w.opts.MaxOutput)
 }
 
 func (w *Worker) render(ctx context.Context, j *job) (call.Rendered, error) {
@@ -182,7 +182,7 @@ func (w *Worker) render(ctx context.Context, j *job) (call.Rendered, error) {
 	// Neither is needed any more, and the call may wait for long.
 	j.task.Template, j.task.Params = nil, nil
 	if err != nil {
-		markFailed(ctx, asFailure(err))
+		markFailed(ctx, call.AsFailure(err))
 	}
 	return r, err
 }
@@ -220,19 +220,4 @@ func (w *Worker) dropped() settlement {
 func isFailure(err error) bool {
 	var f *call.Failure
 	return errors.As(err, &f)
-}
-
-// asFailure gives every error of a call a name that a state machine can match.
-func asFailure(err error) *call.Failure {
-	var f *call.Failure
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &f):
-		return f
-	case errors.Is(err, context.DeadlineExceeded):
-		return &call.Failure{Name: call.DeadlineExceeded, Cause: "the time budget of the task is used up"}
-	default:
-		return &call.Failure{Name: call.Internal, Cause: err.Error()}
-	}
 }

@@ -1,9 +1,7 @@
 package worker
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -24,24 +22,6 @@ const (
 	// comes again when the lease ends.
 	settleTries = 3
 )
-
-// encodeResult is the output of the task, or the failure that it is too large
-// for one. Unlike json.Marshal it leaves the text of a body as it is.
-func encodeResult(r call.Result, limit int) ([]byte, error) {
-	var buf bytes.Buffer
-	buf.Grow(len(r.Body) + 512)
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(r); err != nil {
-		return nil, &call.Failure{Name: call.Internal, Cause: "encode result: " + err.Error(), Attempts: r.Attempts}
-	}
-	out := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-	if len(out) > limit {
-		return nil, &call.Failure{Name: call.ResponseTooLarge, Attempts: r.Attempts, Cause: fmt.Sprintf(
-			"the answer has status %d and makes an output of %d bytes, at most %d are allowed", r.StatusCode, len(out), limit)}
-	}
-	return out, nil
-}
 
 // report says what came of the call, until somebody has recorded it.
 func (w *Worker) report(ctx context.Context, j *job, output []byte, f *call.Failure) settlement {

@@ -11,6 +11,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
+	"callfleet/internal/function"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/template"
@@ -113,7 +114,7 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 
 // callPath makes a fleet member when there are slots for it, and its renderer
 // and caller, or those alone.
-func (c *cli) callPath(e embedding, open opener) (local.Renderer, local.Caller, *fleet.Member, error) {
+func (c *cli) callPath(e embedding, open opener) (function.Renderer, function.Caller, *fleet.Member, error) {
 	if e.slots == 0 {
 		caller, err := httpcall.New(httpcall.Options{})
 		if err != nil {

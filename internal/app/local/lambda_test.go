@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"callfleet/internal/call"
+	"callfleet/internal/function"
 )
 
 // odd is a caller that fails with no error of ours.
@@ -25,7 +26,7 @@ func TestLambdaEndpoint(t *testing.T) {
 		return `{"template":{"PK":{"S":"a"},"SK":{"S":"GET"},"url":{"S":"` + server.URL + path + `"}},"params":{"id":7}}`
 	}
 	for name, row := range map[string]struct {
-		caller           Caller
+		caller           function.Caller
 		payload          string
 		status           int
 		failed           bool
@@ -42,7 +43,7 @@ func TestLambdaEndpoint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := httptest.NewRecorder()
-			(&lambdaHandler{o.Renderer, row.caller}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost,
+			lambdaHandler{function.New(o.Renderer, row.caller, function.Options{})}.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost,
 				"/2015-03-31/functions/GenericApiCallLambda/invocations", strings.NewReader(row.payload)))
 			var body map[string]json.RawMessage
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {

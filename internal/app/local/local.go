@@ -21,6 +21,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/program"
+	"callfleet/internal/function"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/localsfn"
 	"callfleet/internal/natsembed"
@@ -43,9 +44,9 @@ type Options struct {
 	Listen       string // of the Step Functions API
 	Samples      bool
 	SampleListen string
-	// Renderer and Caller serve the Lambda function GenericFunction.
-	Renderer Renderer
-	Caller   Caller
+	// Renderer and Caller serve the Lambda function function.Name.
+	Renderer function.Renderer
+	Caller   function.Caller
 
 	LambdaEndpoint, SQSEndpoint, DynamoDBEndpoint string
 	Region, AccountID                             string
@@ -84,7 +85,7 @@ func New(ctx context.Context, o Options) (*Stack, []lifecycle.Service, error) {
 		services = append(services, service)
 		return nil
 	}
-	err := listen(&s.lambda, "lambda endpoint", "127.0.0.1:0", false, &lambdaHandler{o.Renderer, o.Caller})
+	err := listen(&s.lambda, "lambda endpoint", "127.0.0.1:0", false, lambdaHandler{function.New(o.Renderer, o.Caller, function.Options{Logger: o.Logger})})
 	if err == nil && o.Samples {
 		err = listen(&s.sample, "sample api", o.SampleListen, true, sampleapi.New())
 	}
@@ -182,7 +183,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 		NATS:    s.conn,
 		Queues:  func(name string) (queue.Publisher, error) { return s.backend.Publisher(context.Background(), name) },
 		Results: results, Table: table{s.backend.Templates},
-		LambdaEndpoint: o.LambdaEndpoint, LambdaFunctions: map[string]string{GenericFunction: s.lambda.URL()},
+		LambdaEndpoint: o.LambdaEndpoint, LambdaFunctions: map[string]string{function.Name: s.lambda.URL()},
 		Region: o.Region, AccountID: o.AccountID, KeepFor: o.HistoryAge, KeepClosed: o.HistoryCount, Logger: o.Logger, Tracer: o.Tracers,
 	}
 	if err := withEndpoints(ctx, &options, o); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/version"
 	"callfleet/internal/config"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/telemetry"
@@ -26,19 +27,9 @@ const (
 	ExitInterrupted = 130 // by a signal, before the work was done
 )
 
-// Version is the version of the running binary: of its module, or the revision
-// it was built from.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "devel"
-	}
-	return info.Main.Version
-}
-
 // Input is the command line and environment of this process.
 func Input() config.Input {
-	return config.Process(Version(), config.Schemes{
+	return config.Process(version.Running(), config.Schemes{
 		Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes,
 	})
 }
@@ -67,7 +58,7 @@ type Runtime struct {
 func Start(ctx context.Context, name string, log config.Log, stderr io.Writer) (*Runtime, error) {
 	logger := telemetry.NewLogger(stderr, log.Level, log.Format)
 	slog.SetDefault(logger)
-	t, err := telemetry.Start(ctx, "callfleet-"+name, Version())
+	t, err := telemetry.Start(ctx, "callfleet-"+name, version.Running())
 	if err != nil {
 		return nil, err
 	}

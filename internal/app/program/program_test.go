@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"callfleet/internal/app/version"
 	"callfleet/internal/config"
 	"callfleet/internal/lifecycle"
 )
@@ -62,8 +63,8 @@ func TestRuntimeLogsWhereItIsTold(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	if Version() == "" || Input().Version != Version() {
-		t.Errorf("version %q, of the input %q", Version(), Input().Version)
+	if got := Input().Version; got == "" || got != version.Running() {
+		t.Errorf("version of the input %q, of the binary %q", got, version.Running())
 	}
 }
 
