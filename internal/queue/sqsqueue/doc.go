@@ -1,0 +1,2 @@
+// Package sqsqueue is the queue backend on Amazon SQS.
+package sqsqueue
