@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -52,10 +53,15 @@ func (e *Environment) Metadata(ctx context.Context) (Metadata, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
-	var task taskDocument
-	taskErr := e.read(ctx, e.metadata+"/task", &task)
-	var own containerDocument
-	ownErr := e.read(ctx, e.metadata, &own)
+	var (
+		task            taskDocument
+		own             containerDocument
+		taskErr, ownErr error
+		asked           sync.WaitGroup
+	)
+	asked.Go(func() { taskErr = e.read(ctx, e.metadata+"/task", &task) })
+	asked.Go(func() { ownErr = e.read(ctx, e.metadata, &own) })
+	asked.Wait()
 	if err := errors.Join(taskErr, ownErr); err != nil {
 		return metadata(task, own), fmt.Errorf("read ECS metadata: %w", err)
 	}

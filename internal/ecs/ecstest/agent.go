@@ -6,6 +6,7 @@ package ecstest
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -249,6 +250,7 @@ func (a *Agent) protect(w http.ResponseWriter, r *http.Request) {
 	case !faulty:
 		a.confirm(w, call)
 	case f.status == 0:
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices that the client leaves only after the body
 		<-r.Context().Done()
 	default:
 		w.Header().Set("Content-Type", "application/json")
