@@ -22,6 +22,12 @@ var reaches = []reach{
 		program: "cmd/stepfunctions", never: ours("producer"),
 		reason: "the server makes no calls files and no progress bars",
 	},
+	{
+		program: "cmd/lambda",
+		never: append(ours("localsfn", "natsembed", "producer", "queue", "starter", "worker", "stepfn"),
+			"github.com/nats-io/...", "github.com/aws/aws-sdk-go-v2/..."),
+		reason: "a function makes calls and nothing else: every cold start loads what it carries",
+	},
 }
 
 // paths are the import paths that a program has in it of what it must not, each

@@ -178,6 +178,16 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
+// Flush sends what is held and goes on, for a program that is frozen between
+// its calls. It returns when that is done or ctx ends, whichever is first.
+func (t *Telemetry) Flush(ctx context.Context) error {
+	var errs []error
+	if t.traces != nil {
+		errs = append(errs, wrap("flush traces", t.traces.ForceFlush(ctx)))
+	}
+	return errors.Join(append(errs, wrap("flush metrics", t.meters.ForceFlush(ctx)))...)
+}
+
 // Shutdown sends what is still held and stops. It returns when that is done or
 // ctx ends, whichever is first.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
