@@ -234,7 +234,7 @@ func TestOneCallIsOneTrace(t *testing.T) {
 var attributes = map[string]map[string]string{
 	"producer send requests": {
 		"messaging.system": "nats", "messaging.destination.name": "requests", "messaging.operation.name": "send",
-		"messaging.operation.type": "send", "messaging.message.id": "*",
+		"messaging.operation.type": "send", "messaging.message.id": "*", "callfleet.request.id": "*", "callfleet.template": "*",
 	},
 	"producer send tasks": {
 		"messaging.system": "nats", "messaging.destination.name": "tasks", "messaging.operation.name": "send",
@@ -242,7 +242,7 @@ var attributes = map[string]map[string]string{
 	},
 	"worker process requests": {
 		"messaging.system": "nats", "messaging.destination.name": "requests", "messaging.operation.name": "process",
-		"messaging.operation.type": "process", "messaging.message.id": "*", "callfleet.request.id": "*",
+		"messaging.operation.type": "process", "messaging.message.id": "*", "callfleet.request.id": "*", "callfleet.template": "*",
 	},
 	"stepfunctions StepFunctions/StartExecution": {
 		"rpc.system": "aws-api", "rpc.service": "StepFunctions", "rpc.method": "StartExecution",
@@ -257,7 +257,7 @@ var attributes = map[string]map[string]string{
 	},
 	"worker process tasks": {
 		"messaging.system": "nats", "messaging.destination.name": "tasks", "messaging.operation.name": "process",
-		"messaging.operation.type": "process", "messaging.message.id": "*", "callfleet.request.id": "*",
+		"messaging.operation.type": "process", "messaging.message.id": "*", "callfleet.request.id": "*", "callfleet.template": "*",
 	},
 	"worker POST": {
 		"http.request.method": "POST", "url.full": "*", "server.address": "127.0.0.1", "server.port": "*",

@@ -113,6 +113,7 @@ func (c *Client) Do(ctx context.Context, r call.Rendered, idempotencyKey string)
 		case !wait.fits(ctx):
 			return p.outOfTime(wait, rep, flt)
 		}
+		p.retrying(ctx, wait, rep, flt)
 		if err := wait.sleep(ctx); err != nil {
 			return call.Result{}, err
 		}

@@ -100,6 +100,21 @@ func (o *observer) end(ctx context.Context, span trace.Span, p *plan, out outcom
 	}
 }
 
+// retrying writes on the span of ctx, the call's, why there is a pause before
+// the next attempt.
+func (p *plan) retrying(ctx context.Context, wait pause, rep reply, flt *fault) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	span.AddEvent("retry", trace.WithAttributes(
+		attribute.Int("callfleet.attempts", p.attempts),
+		attribute.String("error.type", outcome{status: rep.status, fault: flt}.errorType()),
+		attribute.Float64("callfleet.retry.delay_s", wait.length.Seconds()),
+		attribute.Bool("callfleet.retry.asked", wait.asked),
+	))
+}
+
 type seriesKey struct {
 	method, host, err string
 	status            int

@@ -42,6 +42,8 @@ func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
 			attribute.String("messaging.destination.name", "requests"),
 			attribute.String("messaging.message.id", d.ID),
 			attribute.String("callfleet.request.id", req.ID),
+			attribute.String("callfleet.template", req.Template),
+			attribute.Int("callfleet.delivery.attempt", d.Attempt),
 		)
 	}
 	err := s.start(ctx, d, req.ID)

@@ -48,6 +48,21 @@ const (
 	reject                         // nobody can do it
 )
 
+// String is the kind as traces name it.
+func (k settlementKind) String() string {
+	switch k {
+	case recorded:
+		return "recorded"
+	case gone:
+		return "gone"
+	case handBack:
+		return "handed_back"
+	case reject:
+		return "rejected"
+	}
+	return "lease_lost"
+}
+
 // handle is the life of one delivery, and the only goroutine of ours that a
 // call has.
 func (w *Worker) handle(work context.Context, d *queue.Delivery) {
@@ -64,12 +79,12 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 }
 
 // process brings the delivery to its end and says how to settle it.
-func (w *Worker) process(ctx context.Context, j *job) settlement {
+func (w *Worker) process(ctx context.Context, j *job) (s settlement) {
 	if s, ok := w.decode(j); !ok {
 		return s
 	}
 	ctx, span := w.startProcess(ctx, j)
-	defer span.End()
+	defer func() { endProcess(span, s) }()
 	if j.delivery.Attempt > 1 {
 		w.stats.redelivered.Add(1)
 		if s, ok := w.probe(ctx, j); !ok {
@@ -168,6 +183,7 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 		}
 		return nil, err
 	}
+	markAnswered(ctx, result)
 	w.stats.retried(result.Attempts)
 	return call.EncodeResult(result, w.opts.MaxOutput)
 }

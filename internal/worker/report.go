@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"callfleet/internal/call"
 	"callfleet/internal/queue"
 )
@@ -26,11 +24,7 @@ const (
 // report says what came of the call, until somebody has recorded it.
 func (w *Worker) report(ctx context.Context, j *job, output []byte, f *call.Failure) settlement {
 	markFailed(ctx, f)
-	if trace.SpanFromContext(ctx).IsRecording() {
-		var span trace.Span
-		ctx, span = w.tracer.Start(ctx, "report", trace.WithSpanKind(trace.SpanKindClient))
-		defer span.End()
-	}
+	ctx, span := w.startReport(ctx, j, f)
 	send := func(ctx context.Context) error {
 		switch {
 		case j.task.Token == "":
@@ -42,6 +36,7 @@ func (w *Worker) report(ctx context.Context, j *job, output []byte, f *call.Fail
 		}
 	}
 	s := w.try(ctx, j, "report", send)
+	endReport(span, s)
 	if s.kind == recorded {
 		w.stats.ended(f, time.Since(j.received))
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -29,10 +30,71 @@ func (w *Worker) startProcess(ctx context.Context, j *job) (context.Context, tra
 			attribute.String("messaging.destination.name", "tasks"),
 			attribute.String("messaging.message.id", d.ID),
 			attribute.String("callfleet.request.id", j.task.ID),
+			attribute.String("callfleet.template", templateName(j.task.Template)),
 			attribute.Int("callfleet.delivery.attempt", d.Attempt),
 		)
 	}
 	return ctx, span
+}
+
+// templateName is the table's key of a template, "" when it has none.
+func templateName(item json.RawMessage) string {
+	var key struct{ PK struct{ S string } }
+	if json.Unmarshal(item, &key) != nil { // render says what is wrong with it
+		return ""
+	}
+	return key.PK.S
+}
+
+// endProcess ends the span of a delivery. It says what became of the message,
+// for a call that comes again has a span for each time that it came.
+func endProcess(span trace.Span, s settlement) {
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("callfleet.settlement", s.kind.String()))
+	}
+	span.End()
+}
+
+// markAnswered writes on the span of ctx what the last attempt was answered,
+// and how many there were.
+func markAnswered(ctx context.Context, r call.Result) {
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(attribute.Int("callfleet.attempts", r.Attempts), attribute.Int("callfleet.status_code", r.StatusCode))
+	}
+}
+
+// startReport begins the span of a report, where there is a trace.
+func (w *Worker) startReport(ctx context.Context, j *job, f *call.Failure) (context.Context, trace.Span) {
+	if !trace.SpanFromContext(ctx).IsRecording() {
+		return ctx, trace.SpanFromContext(ctx)
+	}
+	method := "SendTaskSuccess"
+	if f != nil {
+		method = "SendTaskFailure"
+	}
+	attrs := []attribute.KeyValue{
+		attribute.String("rpc.system", "aws-api"), attribute.String("rpc.service", "StepFunctions"), attribute.String("rpc.method", method),
+	}
+	if j.task.Token == "" {
+		attrs = []attribute.KeyValue{
+			attribute.String("messaging.system", w.opts.System), attribute.String("messaging.destination.name", "results"),
+			attribute.String("messaging.operation.name", "send"), attribute.String("messaging.operation.type", "send"),
+			attribute.String("messaging.message.id", j.task.ID),
+		}
+	}
+	return w.tracer.Start(ctx, "report", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
+}
+
+// endReport ends the span of a report, with an error when it was given up.
+func endReport(span trace.Span, s settlement) {
+	if !span.IsRecording() {
+		return
+	}
+	if s.kind == handBack {
+		span.SetAttributes(attribute.String("error.type", s.kind.String()))
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
 }
 
 // markFailed writes the failure, if it is one, on the span of ctx.
@@ -42,5 +104,8 @@ func markFailed(ctx context.Context, f *call.Failure) {
 		return
 	}
 	span.SetAttributes(attribute.String("error.type", string(f.Name)))
+	if f.Attempts > 0 {
+		span.SetAttributes(attribute.Int("callfleet.attempts", f.Attempts))
+	}
 	span.SetStatus(codes.Error, f.Cause)
 }

@@ -78,6 +78,20 @@ func TestTrace(t *testing.T) {
 	if got := b.sfn.Parents(); len(got) != 1 || !strings.Contains(got[0], byName["report"][0].SpanContext().SpanID().String()) {
 		t.Errorf("Step Functions was told %q, want the report's span", got)
 	}
+	for key, want := range map[attribute.Key]string{
+		"callfleet.request.id": "run-1", "callfleet.template": "get", "callfleet.delivery.attempt": "1",
+		"callfleet.attempts": "2", "callfleet.status_code": "200", "callfleet.settlement": "recorded",
+	} {
+		if got := values(byName["process tasks"], key); len(got) != 1 || got[0] != want {
+			t.Errorf("process has %s=%q, want %s", key, got, want)
+		}
+	}
+	if got := values(byName["report"], "rpc.method"); len(got) != 1 || got[0] != "SendTaskSuccess" {
+		t.Errorf("report has rpc.method=%q, want SendTaskSuccess", got)
+	}
+	if e := process.Events(); len(e) != 1 || e[0].Name != "retry" {
+		t.Errorf("process has events %v, want one retry", e)
+	}
 	if resends := values(byName["GET"], "http.request.resend_count"); len(resends) != 1 || resends[0] != "1" {
 		t.Errorf("got resend counts %q, want 1 on the second attempt", resends)
 	}

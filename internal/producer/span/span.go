@@ -64,7 +64,8 @@ func (t *Maker) Start(ctx context.Context, r *call.Request) trace.Span {
 	ctx = telemetry.WithSpanID(ctx, spanID)
 	ctx, span := t.tracer.Start(ctx, t.name, trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(t.attrs...), trace.WithAttributes(
-			semconv.MessagingMessageID(r.ID), attribute.String("callfleet.template", r.Template)))
+			semconv.MessagingMessageID(r.ID), attribute.String("callfleet.request.id", r.ID),
+			attribute.String("callfleet.template", r.Template)))
 	if parent, state := telemetry.Inject(ctx); parent != "" {
 		r.Trace = &call.Trace{Parent: parent, State: state}
 	}
