@@ -4,12 +4,19 @@ version of moto that it needs; it ends with status 3 where that is not installed
 """
 
 import copy
+import functools
+import io
 import os
 import sys
 import threading
+import time
 import types
 
 MISSING = 3
+
+# Held by the request that is being answered, for services that AWS makes atomic
+# and moto does not. Step Functions has none: its tasks are requests themselves.
+LOCKS = {"sqs": threading.Lock(), "dynamodb": threading.Lock()}
 
 
 def find(version):
@@ -28,8 +35,8 @@ def find(version):
         sys.exit(MISSING)
 
 
-def patch():
-    """Mends what keeps moto from running a state machine more than once."""
+def patch_stepfunctions():
+    """Makes moto run state machines, and more than once."""
     from moto.core import config
     from moto.stepfunctions.parser import models
 
@@ -40,18 +47,76 @@ def patch():
     models.copy = types.SimpleNamespace(deepcopy=copy.copy)
 
 
+def patch_sqs():
+    """Makes a long poll wait without the lock, and for more than new messages.
+
+    moto's own wait misses messages that become visible again, for a second, and
+    does not wait at all while there are messages that it may not hand out.
+    """
+    from moto.sqs import models
+
+    def wait_for_messages(self, timeout):
+        LOCKS["sqs"].release()
+        try:
+            with self._messages_lock:
+                self._messages_lock.wait(0.05)
+        finally:
+            LOCKS["sqs"].acquire()
+
+    models.Queue.wait_for_messages = wait_for_messages
+    # It is asked for every message of a queue, at each request; moto's is slow.
+    models.unix_time_millis = lambda: time.time() * 1000
+
+
+def one_at_a_time(app):
+    """Answers the requests to a service with a lock one after the other."""
+
+    def answer(environ, start_response):
+        # … Credential=KEY/DAY/REGION/SERVICE/aws4_request, …
+        scope = environ.get("HTTP_AUTHORIZATION", "").partition(",")[0].split("/")
+        lock = LOCKS.get(scope[-2]) if len(scope) > 2 else None
+        if lock is None:
+            return app(environ, start_response)
+        with lock:
+            return app(environ, start_response)
+
+    return answer
+
+
 def serve():
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Handler(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"  # connections are used again
+        """Keeps connections open, which werkzeug's own does not."""
+
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def run_wsgi(self):
+            environ = self.make_environ()
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            environ["wsgi.input"] = io.BytesIO(body)
+            answer = []
+            chunks = self.server.app(environ, lambda *start: answer.extend(start))
+            body = b"".join(chunks)
+            chunks.close()
+            code, _, reason = answer[0].partition(" ")
+            self.send_response(int(code), reason)
+            for name, value in answer[1]:
+                if name.lower() != "content-length":
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def log_request(self, *args):
             pass
 
     app = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    app.get_backend_for_host = functools.cache(app.get_backend_for_host)  # a quarter of all the time
+    server = make_server("127.0.0.1", 0, one_at_a_time(app), threaded=True, request_handler=Handler)
     server.daemon_threads = True
     # Where the tasks of state machines are sent.
     os.environ["MOTO_PORT"] = str(server.server_port)
@@ -68,5 +133,6 @@ def end_with_stdin():
 
 threading.Thread(target=end_with_stdin, daemon=True).start()
 find(sys.argv[1])
-patch()
+patch_stepfunctions()
+patch_sqs()
 serve()
