@@ -2,16 +2,18 @@ package config
 
 import (
 	"log/slog"
-	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
 // Where the parts of a Step Functions server listen, and the fleet looks for
-// them.
+// them; and where it looks when its queue is SQS.
 const (
 	DefaultQueue         = "nats://127.0.0.1:4222"
 	DefaultStepFunctions = "http://127.0.0.1:8083"
+
+	DefaultAWSStepFunctions = "aws:"
+	DefaultAWSTemplates     = "dynamodb://API_Template_Table"
 )
 
 // Where the producer keeps its data and its results.
@@ -26,23 +28,22 @@ const (
 func (s Schemes) vars(embeds bool) kong.Vars {
 	v := kong.Vars{
 		"log_level": "info", "data": DefaultData, "results": DefaultResults,
-		"queue": DefaultQueue, "queue_hint": DefaultQueue, "queue_forms": examples(queueForms, s.Queue),
-		"stepfunctions": DefaultStepFunctions, "stepfunctions_hint": DefaultStepFunctions,
-		"stepfunctions_forms": examples(stepFunctionsForms, s.StepFunctions),
-		"templates_forms":     examples(templatesForms, s.Templates),
+		"queue_hint": DefaultQueue, "queue_forms": examples(queueForms, s.Queue),
+		"stepfunctions_hint": DefaultStepFunctions, "stepfunctions_forms": examples(stepFunctionsForms, s.StepFunctions),
+		"templates_forms": examples(templatesForms, s.Templates),
 	}
 	if embeds {
-		v["queue"], v["queue_hint"], v["stepfunctions"], v["stepfunctions_hint"] = "", "URL", "", "URL"
+		v["queue_hint"], v["stepfunctions_hint"] = "URL", "URL"
 	}
 	return v
 }
 
 // Backends are the dependencies that fleet programs share.
 type Backends struct {
-	Queue         Target `help:"Message broker: ${queue_forms}." env:"CALLFLEET_QUEUE" default:"${queue}" placeholder:"${queue_hint}" group:"Backends:"`
-	StepFunctions Target `name:"stepfunctions" help:"Step Functions API: ${stepfunctions_forms}." env:"CALLFLEET_STEPFUNCTIONS" default:"${stepfunctions}" placeholder:"${stepfunctions_hint}" group:"Backends:"`
-	Templates     Target `help:"Template store: ${templates_forms}. Unset, it is that of the queue's broker." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
-	StateMachine  string `help:"State machine that makes the calls: its name, or its ARN on AWS." env:"CALLFLEET_STATE_MACHINE" default:"call-api" group:"Backends:"`
+	Queue         Target `help:"Message broker: ${queue_forms}, where calls begins the names of the queues." env:"CALLFLEET_QUEUE" placeholder:"${queue_hint}" group:"Backends:"`
+	StepFunctions Target `name:"stepfunctions" help:"Step Functions API: ${stepfunctions_forms}. Unset, with an sqs:// queue it is aws:." env:"CALLFLEET_STEPFUNCTIONS" placeholder:"${stepfunctions_hint}" group:"Backends:"`
+	Templates     Target `help:"Template store: ${templates_forms}. Unset, it is that of the queue's broker, or with an sqs:// queue dynamodb://API_Template_Table." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
+	StateMachine  string `help:"State machine that makes the calls: its name, or its ARN." env:"CALLFLEET_STATE_MACHINE" default:"call-api" group:"Backends:"`
 }
 
 // Log is how a program logs.
@@ -61,7 +62,7 @@ func (b Backends) check(p *problems, s Schemes) {
 	if b.StateMachine == "" {
 		p.add("state-machine", "want a name or an ARN")
 	}
-	if b.StepFunctions.Scheme() != "aws" || p.bad("stepfunctions") {
+	if b.complete().StepFunctions.Scheme() != "aws" || p.bad("stepfunctions") {
 		return
 	}
 	if !b.Queue.IsZero() && b.Queue.Scheme() != "sqs" {
@@ -72,9 +73,30 @@ func (b Backends) check(p *problems, s Schemes) {
 		p.add("templates", "want a dynamodb:// URL with %s aws:, because AWS Step Functions cannot read templates from %s",
 			p.setting("stepfunctions"), b.Templates.Scheme())
 	}
-	if !strings.HasPrefix(b.StateMachine, "arn:") {
-		p.add("state-machine", "want the ARN with %s aws:, not the name %q", p.setting("stepfunctions"), b.StateMachine)
+}
+
+// complete fills in what an sqs:// queue means for the settings beside it.
+func (b Backends) complete() Backends {
+	if b.Queue.Scheme() != "sqs" {
+		return b
 	}
+	b.StepFunctions = b.StepFunctions.or(DefaultAWSStepFunctions)
+	b.Templates = b.Templates.or(DefaultAWSTemplates)
+	return b
+}
+
+// RateLimit is a number per second, or what fits the backend.
+type RateLimit struct {
+	Auto      bool
+	PerSecond float64 // 0 is no limit
+}
+
+// Fixed is the number, nil for what fits the backend.
+func (r RateLimit) Fixed() *float64 {
+	if r.Auto {
+		return nil
+	}
+	return &r.PerSecond
 }
 
 // Embeddable are the settings of parts that run inside the program.

@@ -224,3 +224,32 @@ func TestStepFunctionsSamplesFollowTheBroker(t *testing.T) {
 		}
 	}
 }
+
+// An sqs:// queue says where the rest is, unless that is said otherwise.
+func TestSQSMeansAWS(t *testing.T) {
+	t.Parallel()
+	w, err := ParseWorker(input("--queue sqs://calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.StepFunctions.String() + " " + w.Templates.String(); got != "aws: dynamodb://API_Template_Table" {
+		t.Errorf("worker uses %s", got)
+	}
+	p, err := ParseProducer(input("run f", "CALLFLEET_QUEUE=sqs://calls?fifo=true", "CALLFLEET_STEPFUNCTIONS=http://127.0.0.1:8083"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.StepFunctions.String() + " " + p.Templates.String(); got != "http://127.0.0.1:8083 dynamodb://API_Template_Table" {
+		t.Errorf("producer uses %s", got)
+	}
+	s, err := ParseStepFunctions(input("--queue sqs://calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.EmbedsBroker() || s.ServesSamples() || s.Templates.String() != "dynamodb://API_Template_Table" {
+		t.Errorf("server on SQS: embeds its log %t, samples %t, templates %s", s.EmbedsBroker(), s.ServesSamples(), s.Templates)
+	}
+	if s, err = ParseStepFunctions(input("--queue nats://b:1")); err != nil || s.EmbedsBroker() || s.EventLog.String() != "nats://b:1" {
+		t.Errorf("server on NATS: %v, log %s", err, s.EventLog)
+	}
+}

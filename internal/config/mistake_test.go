@@ -21,15 +21,15 @@ func TestMistakes(t *testing.T) {
 		"too small":       {"worker", input("--slots 0"), []string{"--slots (CALLFLEET_SLOTS): want 1 or more, not 0"}},
 		"duration":        {"worker", input("--lease 90"), []string{`--lease (CALLFLEET_LEASE): want a duration such as 30s or 5m, not "90"`}},
 		"negative drain":  {"worker", input("--drain=-1s"), []string{"--drain (CALLFLEET_DRAIN): want more than 0, not -1s"}},
-		"rate":            {"worker", input("--start-rate=-1"), []string{"--start-rate (CALLFLEET_START_RATE): want 0 or more, not -1"}},
-		"not a number":    {"worker", input("--start-rate NaN"), []string{`--start-rate (CALLFLEET_START_RATE): want a number, not "NaN"`}},
+		"rate":            {"worker", input("--start-rate=-1"), []string{"--start-rate (CALLFLEET_START_RATE): want auto or a number per second, 0 for no limit, not \"-1\""}},
+		"not a number":    {"worker", input("--start-rate NaN"), []string{`--start-rate (CALLFLEET_START_RATE): want auto or a number per second, 0 for no limit, not "NaN"`}},
 		"role":            {"worker", input("--roles call,rest"), []string{`--roles (CALLFLEET_ROLES): want start or call, not "rest"`}},
 		"address":         {"worker", input("--listen 8084"), []string{`--listen (CALLFLEET_WORKER_LISTEN): want host:port, such as 127.0.0.1:8084 or :8084 for every interface, not "8084"`}},
 		"port":            {"worker", input("--listen :99999"), []string{`--listen (CALLFLEET_WORKER_LISTEN): want a port between 0 (a free one) and 65535, not "99999"`}},
 		"level":           {"worker", input("--log-level loud"), []string{`--log-level (CALLFLEET_LOG_LEVEL): want debug, info, warn or error, not "loud"`}},
 		"log format":      {"worker", input("", "CALLFLEET_LOG_FORMAT=xml"), []string{`--log-format (CALLFLEET_LOG_FORMAT): want text or json, not "xml"`}},
 		"no scheme":       {"worker", input("--queue broker"), []string{"--queue (CALLFLEET_QUEUE): want a URL, scheme first, such as nats://127.0.0.1:4222"}},
-		"unknown scheme":  {"worker", input("--queue amqp://b"), []string{`--queue (CALLFLEET_QUEUE): unknown scheme "amqp": use nats://127.0.0.1:4222 or sqs://sqs.us-east-1.amazonaws.com/123456789012/prefix-`}},
+		"unknown scheme":  {"worker", input("--queue amqp://b"), []string{`--queue (CALLFLEET_QUEUE): unknown scheme "amqp": use nats://127.0.0.1:4222 or sqs://calls`}},
 		"no host":         {"worker", input("--queue nats://"), []string{"--queue (CALLFLEET_QUEUE): want the form nats://127.0.0.1:4222, not nats:"}},
 		"two schemes":     {"worker", input("--queue nats://a,tls://b"), []string{"--queue (CALLFLEET_QUEUE): want one scheme, not nats and tls"}},
 		"aws with place":  {"worker", input("--stepfunctions aws://here"), []string{"--stepfunctions (CALLFLEET_STEPFUNCTIONS): want the form aws:, not aws://here"}},
@@ -41,8 +41,16 @@ func TestMistakes(t *testing.T) {
 		"aws with nats": {"worker", input("--stepfunctions aws: --state-machine arn:aws:states:::x"), []string{
 			"--queue (CALLFLEET_QUEUE): want an sqs:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot publish to nats"}},
 		"aws with files": {"producer", input("template ls --stepfunctions aws: --queue sqs://h --templates file://dir"), []string{
-			"--templates (CALLFLEET_TEMPLATES): want a dynamodb:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot read templates from file",
-			`--state-machine (CALLFLEET_STATE_MACHINE): want the ARN with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, not the name "call-api"`}},
+			"--templates (CALLFLEET_TEMPLATES): want a dynamodb:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot read templates from file"}},
+		"sqs with files": {"worker", input("--queue sqs://calls --templates file://dir"), []string{
+			"--templates (CALLFLEET_TEMPLATES): want a dynamodb:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot read templates from file"}},
+		"sqs with a host": {"worker", input("--queue sqs://sqs.us-east-1.amazonaws.com/1/calls"), []string{
+			"--queue (CALLFLEET_QUEUE): want the form sqs://calls, not sqs://sqs.us-east-1.amazonaws.com/1/calls"}},
+		"sqs too long": {"producer", input("run f --queue sqs://a-prefix-of-many-letters"), []string{"--queue (CALLFLEET_QUEUE): want the form sqs://calls, not sqs://a-prefix-of-many-letters"}},
+		"odd rate": {"worker", input("--start-rate fast", "CALLFLEET_REPORT_RATE=-1"), []string{
+			`--start-rate (CALLFLEET_START_RATE): want auto or a number per second, 0 for no limit, not "fast"`,
+			`--report-rate (CALLFLEET_REPORT_RATE): want auto or a number per second, 0 for no limit, not "-1"`}},
+		"log on sqs": {"stepfunctions", input("--event-log sqs://calls"), []string{"--event-log (CALLFLEET_EVENT_LOG): unknown scheme \"sqs\": use nats://127.0.0.1:4222"}},
 		"aws embedded": {"producer", input("run f --stepfunctions aws: --state-machine arn:x"), []string{
 			"--queue (CALLFLEET_QUEUE): want an sqs:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot publish to an embedded broker"}},
 		"embedded and not": {"producer", input("run f --embedded --queue nats://b:4222"), []string{
@@ -104,7 +112,7 @@ func TestUsageNamesTheCommandsHelp(t *testing.T) {
 
 func TestSchemeThatIsNotInThisBuild(t *testing.T) {
 	t.Parallel()
-	in := input("--queue sqs://host/1/x")
+	in := input("--queue sqs://calls")
 	in.Schemes.Queue = []string{"nats"}
 	err := parse("worker", in)
 	if err == nil || !strings.Contains(err.Error(), "--queue (CALLFLEET_QUEUE): this program has no sqs backend: use nats://127.0.0.1:4222\n") {

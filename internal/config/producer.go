@@ -17,6 +17,7 @@ type Producer struct {
 	Call      Call      `cmd:"" help:"Make one call."`
 	Template  Template  `cmd:"" help:"Put, list, show, remove and try out API templates."`
 	Execution Execution `cmd:"" help:"List, show and stop executions."`
+	Setup     Setup     `cmd:"" help:"Make what is missing on AWS, or on emulators of it: queues, table, state machine."`
 	Lint      Lint      `cmd:"" help:"Check state machines (*.asl.json) and templates."`
 	Version   struct{}  `cmd:"" help:"Print the version."`
 
@@ -136,6 +137,22 @@ type ExecutionStop struct {
 	Reason      string `help:"Cause to record."`
 }
 
+// Setup are the settings of "producer setup".
+type Setup struct {
+	Lease time.Duration `help:"Visibility timeout of the queues; the workers set their own on what they receive." default:"90s"`
+	Role  string        `help:"ARN of the role that the state machine acts as on AWS. Without it no state machine is made there." placeholder:"ARN"`
+}
+
+// Help is the examples of "producer setup --help".
+func (Setup) Help() string {
+	return `Example:
+
+  producer setup --queue sqs://calls --templates dynamodb://API_Template_Table
+
+It changes nothing that exists. For production use deploy/cdk, which makes the rest too: roles, the fleet, the rule that
+brings outcomes back, alarms.`
+}
+
 // Lint are the settings of "producer lint".
 type Lint struct {
 	Files []string `arg:"" help:"State machines (*.asl.json) and templates (*.json)."`
@@ -162,6 +179,7 @@ func ParseProducer(in Input) (*Producer, error) {
 		return nil, err
 	}
 	c.Command = command
+	c.Backends = c.complete()
 	return c, nil
 }
 
@@ -187,6 +205,8 @@ func (c *Producer) check(command string, p *problems, s Schemes) {
 		checkMethod(p, c.Template.Rm.Method)
 	case "template render":
 		checkMethod(p, c.Template.Render.Method)
+	case "setup":
+		p.positive("lease", c.Setup.Lease)
 	case "execution ls":
 		p.atLeast("limit", c.Execution.Ls.Limit, 1)
 		if c.Execution.Ls.Status != "" {
@@ -239,4 +259,5 @@ var (
 	_ kong.HelpProvider = Run{}
 	_ kong.HelpProvider = Call{}
 	_ kong.HelpProvider = TemplateRender{}
+	_ kong.HelpProvider = Setup{}
 )

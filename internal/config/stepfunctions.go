@@ -18,12 +18,13 @@ type StepFunctions struct {
 	HistoryCount int           `help:"How many ended executions are kept." env:"CALLFLEET_HISTORY_COUNT" default:"100000"`
 	Drain        time.Duration `help:"Time for requests in flight when the server is told to stop." env:"CALLFLEET_DRAIN" default:"25s"`
 
-	Queue     Target `help:"Broker elsewhere: ${queue_forms}. Unset, one is embedded." env:"CALLFLEET_QUEUE" placeholder:"URL" group:"Backends:"`
-	Templates Target `help:"Template store behind dynamodb:* tasks: ${templates_forms}. Unset, it is the broker's." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
+	Queue     Target `help:"Broker of the fleet's queues: ${queue_forms}, where calls begins the names of the queues. Unset, one is embedded." env:"CALLFLEET_QUEUE" placeholder:"URL" group:"Backends:"`
+	EventLog  Target `help:"Broker that keeps the histories: nats://127.0.0.1:4222. Unset, it is the queue's, or with an sqs:// queue one is embedded." env:"CALLFLEET_EVENT_LOG" placeholder:"URL" group:"Backends:"`
+	Templates Target `help:"Template store behind dynamodb:* tasks: ${templates_forms}. Unset, it is the broker's, or with an sqs:// queue dynamodb://API_Template_Table." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
 
 	BrokerListen Address `help:"Address of the embedded broker; loopback only, because it knows no passwords." env:"CALLFLEET_BROKER_LISTEN" default:"127.0.0.1:4222" group:"Embedded:"`
 	Embeddable   `embed:""`
-	Samples      string  `help:"Sample API that the quickstart calls: on, off, or auto (on when the broker is embedded)." env:"CALLFLEET_SAMPLES" default:"auto" group:"Embedded:"`
+	Samples      string  `help:"Sample API that the quickstart calls: on, off, or auto (on when the queue is embedded)." env:"CALLFLEET_SAMPLES" default:"auto" group:"Embedded:"`
 	SampleListen Address `help:"Address of the sample API." env:"CALLFLEET_SAMPLE_LISTEN" default:"127.0.0.1:8089" group:"Embedded:"`
 
 	LambdaEndpoint   Target `help:"Lambda API that serves the functions of a definition." env:"CALLFLEET_LAMBDA_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
@@ -51,15 +52,23 @@ func ParseStepFunctions(in Input) (*StepFunctions, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Queue.Scheme() == "sqs" {
+		c.Templates = c.Templates.or(DefaultAWSTemplates)
+	} else if c.EventLog.IsZero() {
+		c.EventLog = c.Queue
+	}
 	return c, nil
 }
 
-// EmbedsBroker reports whether the broker runs in this process.
-func (c *StepFunctions) EmbedsBroker() bool { return c.Queue.IsZero() }
+// EmbedsBroker reports whether the broker of the event log runs in this
+// process.
+func (c *StepFunctions) EmbedsBroker() bool {
+	return c.EventLog.IsZero() && c.Queue.Scheme() != "nats"
+}
 
 // ServesSamples reports whether the sample API runs in this process.
 func (c *StepFunctions) ServesSamples() bool {
-	return c.Samples == "on" || c.Samples == "auto" && c.EmbedsBroker()
+	return c.Samples == "on" || c.Samples == "auto" && c.EmbedsBroker() && c.Queue.IsZero()
 }
 
 var (
@@ -71,6 +80,7 @@ func (c *StepFunctions) check(p *problems, s Schemes) {
 	c.Log.check(p)
 	c.Embeddable.check(p)
 	p.checkTarget("queue", c.Queue, queueForms, s.Queue)
+	p.checkTarget("event-log", c.EventLog, queueForms[:1], s.Queue) // NATS alone
 	p.checkTarget("templates", c.Templates, templatesForms, s.Templates)
 	apis := []string{"http", "https"}
 	p.checkTarget("lambda-endpoint", c.LambdaEndpoint, endpointForms, apis)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,18 @@ func (t Target) Scheme() string {
 		return ""
 	}
 	return t.urls[0].Scheme
+}
+
+// or is the Target, or that of a URL when it is zero.
+func (t Target) or(fallback string) Target {
+	if !t.IsZero() {
+		return t
+	}
+	u, err := url.Parse(fallback)
+	if err != nil {
+		panic("config: default URL " + fallback + ": " + err.Error())
+	}
+	return Target{text: fallback, urls: []*url.URL{u}}
 }
 
 // URL is the first URL, a copy, or nil when the dependency was not set.
@@ -95,13 +108,23 @@ func hasHost(u *url.URL) bool { return u.Hostname() != "" && u.Opaque == "" }
 func bareHost(u *url.URL) bool {
 	return hasHost(u) && (u.Path == "" || u.Path == "/") && u.RawQuery == ""
 }
+
+// queuePrefix leaves room in the 80 characters of an SQS queue's name for
+// "-results-", a run of 40 and "-dlq.fifo".
+var queuePrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,20}$`)
+
+// isQueuePrefix takes sqs://calls and sqs://calls?fifo=true.
+func isQueuePrefix(u *url.URL) bool {
+	fifo := u.RawQuery == "" || u.RawQuery == "fifo=true" || u.RawQuery == "fifo=false"
+	return u.Opaque == "" && (u.Path == "" || u.Path == "/") && u.User == nil && queuePrefix.MatchString(u.Host) && fifo
+}
 func hasPlace(u *url.URL) bool { return u.Opaque == "" && u.Host+u.Path != "" }
 func isEmpty(u *url.URL) bool  { return u.Opaque == "" && u.Host == "" && u.Path == "" }
 
 var (
 	queueForms = []form{
 		{"nats", "nats://127.0.0.1:4222", bareHost},
-		{"sqs", "sqs://sqs.us-east-1.amazonaws.com/123456789012/prefix-", hasHost},
+		{"sqs", "sqs://calls", isQueuePrefix},
 	}
 	stepFunctionsForms = []form{
 		{"http", "http://127.0.0.1:8083", bareHost},
@@ -110,7 +133,7 @@ var (
 	}
 	templatesForms = []form{
 		{"nats", "nats://127.0.0.1:4222", bareHost},
-		{"dynamodb", "dynamodb://API_Template_Table", hasHost},
+		{"dynamodb", "dynamodb://API_Template_Table", bareHost},
 		{"file", "file://templates", hasPlace},
 	}
 	endpointForms = []form{

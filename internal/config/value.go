@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"reflect"
 	"strconv"
@@ -24,6 +25,7 @@ func mappers(found *problems) []kong.Option {
 		of(time.Duration(0), parseDuration),
 		of(slog.Level(0), parseLevel),
 		of(Target{}, parseTarget),
+		of(RateLimit{}, parseRateLimit),
 		of(Address(""), parseAddress),
 	}
 }
@@ -52,6 +54,17 @@ func parseFloat(text string) (any, error) {
 		return nil, fmt.Errorf("want a number, not %q", text)
 	}
 	return f, nil
+}
+
+func parseRateLimit(text string) (any, error) {
+	if text == "auto" {
+		return RateLimit{Auto: true}, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) || f < 0 {
+		return nil, fmt.Errorf("want auto or a number per second, 0 for no limit, not %q", text)
+	}
+	return RateLimit{PerSecond: f}, nil
 }
 
 func parseDuration(text string) (any, error) {

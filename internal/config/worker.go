@@ -15,12 +15,13 @@ const (
 
 // Worker is the command line of cmd/worker.
 type Worker struct {
-	Roles         []string `help:"What this worker does: start (turn requests into executions), call (make calls)." env:"CALLFLEET_ROLES" default:"start,call"`
-	Slots         int      `help:"Calls at one time." env:"CALLFLEET_SLOTS" default:"256"`
-	ResponseLimit int      `help:"Largest body of an answer, in bytes; Step Functions takes 256 KiB with all around it." env:"CALLFLEET_RESPONSE_LIMIT" default:"204800"`
-	StartRate     float64  `help:"Most executions started per second; 0 is no limit." env:"CALLFLEET_START_RATE" default:"0"`
-	MaxBacklog    int      `help:"Tasks waiting for workers above which no execution is started." env:"CALLFLEET_MAX_BACKLOG" default:"2000"`
-	Listen        Address  `help:"Address of /livez, /readyz and /metrics." env:"CALLFLEET_WORKER_LISTEN" default:"127.0.0.1:8084"`
+	Roles         []string  `help:"What this worker does: start (turn requests into executions), call (make calls)." env:"CALLFLEET_ROLES" default:"start,call"`
+	Slots         int       `help:"Calls at one time." env:"CALLFLEET_SLOTS" default:"256"`
+	ResponseLimit int       `help:"Largest body of an answer, in bytes; Step Functions takes 256 KiB with all around it." env:"CALLFLEET_RESPONSE_LIMIT" default:"204800"`
+	StartRate     RateLimit `help:"Most executions started per second: auto (on AWS the region's default quota, else no limit) or a number; 0 is no limit." env:"CALLFLEET_START_RATE" default:"auto"`
+	ReportRate    RateLimit `help:"Most SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat requests per second, of each: auto (on AWS the region's default quota, else no limit) or a number; 0 is no limit." env:"CALLFLEET_REPORT_RATE" default:"auto"`
+	MaxBacklog    int       `help:"Tasks waiting for workers above which no execution is started." env:"CALLFLEET_MAX_BACKLOG" default:"2000"`
+	Listen        Address   `help:"Address of /livez, /readyz and /metrics." env:"CALLFLEET_WORKER_LISTEN" default:"127.0.0.1:8084"`
 
 	Clocks   `embed:""`
 	Backends `embed:""`
@@ -66,7 +67,8 @@ func (c Clocks) check(p *problems) {
 const workerHelp = `Take tasks off the queue, make their calls, and report to Step Functions. Run as many as you like.
 
   worker
-  worker --roles call --slots 2000 --queue nats://broker:4222 --stepfunctions http://stepfunctions:8083`
+  worker --roles call --slots 2000 --queue nats://broker:4222 --stepfunctions http://stepfunctions:8083
+  worker --queue sqs://calls     (on AWS: Step Functions and DynamoDB of the same account and region)`
 
 // ParseWorker returns the settings of cmd/worker; the error is ErrHelp or an
 // *UsageError.
@@ -79,6 +81,10 @@ func ParseWorker(in Input) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Backends = c.complete()
+	if c.Queue.Scheme() != "sqs" { // an embedding program would make them itself
+		c.Queue, c.StepFunctions = c.Queue.or(DefaultQueue), c.StepFunctions.or(DefaultStepFunctions)
+	}
 	return c, nil
 }
 
@@ -88,6 +94,9 @@ func (c *Worker) Has(role string) bool { return slices.Contains(c.Roles, role) }
 func (c *Worker) check(p *problems, s Schemes) {
 	c.Log.check(p)
 	c.Backends.check(p, s)
+	if c.StepFunctions.Scheme() == "aws" && c.Queue.IsZero() && !p.bad("stepfunctions") {
+		p.add("queue", "want an sqs:// URL with %s aws:, because AWS Step Functions cannot publish to nats", p.setting("stepfunctions"))
+	}
 	c.Clocks.check(p)
 	for _, r := range c.Roles {
 		p.oneOf("roles", r, RoleStart, RoleCall)
@@ -98,5 +107,4 @@ func (c *Worker) check(p *problems, s Schemes) {
 	p.atLeast("slots", c.Slots, 1)
 	p.atLeast("response-limit", c.ResponseLimit, 1)
 	p.atLeast("max-backlog", c.MaxBacklog, 1)
-	p.notNegative("start-rate", c.StartRate)
 }

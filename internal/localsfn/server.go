@@ -33,6 +33,8 @@ type Options struct {
 	// Queues opens a queue of the configured broker for sqs:sendMessage with a
 	// plain name as QueueUrl.
 	Queues func(name string) (queue.Publisher, error)
+	// QueueSystem is its messaging.system. Default "nats".
+	QueueSystem string
 	// Results is the feed of status-change events; nil for none.
 	Results queue.Publisher
 	// RunningEvents also reports starts on the feed.
@@ -93,7 +95,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{store: log}
 	s.engine, err = engine.New(engine.Options{
 		Store: log, Caller: services, Events: o.Results, RunningEvents: o.RunningEvents, Region: o.Region, AccountID: o.AccountID,
-		MaxHandoffs: o.MaxHandoffs, KeepClosed: o.KeepClosed, KeepFor: o.KeepFor, Logger: o.Logger, Tracer: o.Tracer,
+		MaxHandoffs: o.MaxHandoffs, KeepClosed: o.KeepClosed, KeepFor: o.KeepFor, Logger: o.Logger, Tracer: o.Tracer, QueueSystem: o.QueueSystem,
 	})
 	if err == nil {
 		s.api, err = api.New(api.Options{

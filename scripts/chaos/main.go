@@ -5,9 +5,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -74,7 +72,7 @@ func run(ctx context.Context, o options) error {
 }
 
 func (c *chaos) play(ctx context.Context) error {
-	if err := writeCalls(filepath.Join(c.fleet.Dir, "calls.jsonl"), c.calls); err != nil {
+	if err := fleet.WriteCalls(filepath.Join(c.fleet.Dir, "calls.jsonl"), c.calls); err != nil {
 		return err
 	}
 	server, err := c.fleet.StepFunctions(ctx)
@@ -181,15 +179,8 @@ func (c *chaos) resume() error {
 	return err
 }
 
-// result is the part of a results line that is counted.
-type result struct {
-	ID     string `json:"id"`
-	Status string `json:"status"`
-	Error  string `json:"error"`
-}
-
 func (c *chaos) report() error {
-	results, twice, err := readResults(filepath.Join(c.fleet.Dir, "results.jsonl"))
+	results, twice, err := fleet.ReadResults(filepath.Join(c.fleet.Dir, "results.jsonl"))
 	if err != nil {
 		return err
 	}
@@ -254,38 +245,4 @@ func (c *chaos) stop() {
 	if !c.keep {
 		_ = os.RemoveAll(c.fleet.Dir)
 	}
-}
-
-func writeCalls(path string, n int) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("write calls: %w", err)
-	}
-	w := bufio.NewWriter(f)
-	for i := range n {
-		fmt.Fprintf(w, `{"templateName":"count","method":"GET","params":{"n":%d}}`+"\n", i+1)
-	}
-	return errors.Join(w.Flush(), f.Close())
-}
-
-func readResults(path string) (byID map[string]result, twice int, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read results: %w", err)
-	}
-	defer f.Close()
-	byID = map[string]result{}
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 4<<20)
-	for lines.Scan() {
-		var r result
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return nil, 0, fmt.Errorf("read results: %w", err)
-		}
-		if _, ok := byID[r.ID]; ok {
-			twice++
-		}
-		byID[r.ID] = r
-	}
-	return byID, twice, lines.Err()
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"callfleet/internal/queue"
-	"callfleet/internal/queue/natsqueue"
 	"callfleet/internal/stepfn"
 	"callfleet/internal/template/store"
 	"callfleet/internal/template/store/filestore"
@@ -42,19 +41,19 @@ const (
 
 // The schemes that a URL of each kind may have.
 var (
-	QueueSchemes         = []string{"nats"}
-	TemplateSchemes      = []string{"nats", "file"}
-	StepFunctionsSchemes = []string{"http", "https"}
+	QueueSchemes         = []string{"nats", "sqs"}
+	TemplateSchemes      = []string{"nats", "dynamodb", "file"}
+	StepFunctionsSchemes = []string{"http", "https", "aws"}
 )
 
 // Options say what to open.
 type Options struct {
-	Queue         string // nats://host:port
-	Templates     string // nats://host:port, file://dir; "" is the queue's
-	StepFunctions string // http://host:port; "" opens none
+	Queue         string // nats://host:port, sqs://prefix
+	Templates     string // nats://host:port, dynamodb://table, file://dir; "" is the queue's
+	StepFunctions string // http://host:port, aws:; "" opens none
 	StateMachine  string // name or ARN; StateMachine if empty
-	Region        string // of the ARN of a name; us-east-1 if empty
-	AccountID     string // of the ARN of a name; 000000000000 if empty
+	Region        string // of the ARN of a name, unless it is AWS's; us-east-1 if empty
+	AccountID     string // of the ARN of a name, unless it is AWS's; 000000000000 if empty
 	// Embedded is a connection to a broker in this process, used in place of
 	// Queue.
 	Embedded *nats.Conn
@@ -65,8 +64,11 @@ type Options struct {
 	Lease time.Duration
 	// Connections is the number of idle connections kept to Step Functions.
 	Connections int
-	Name        string // of the program, for the broker's listings
-	Logger      *slog.Logger
+	// ReportRate bounds the SendTask* requests per second, of each; nil is
+	// AWS's quota on AWS, and no limit elsewhere.
+	ReportRate *float64
+	Name       string // of the program, for the broker's listings
+	Logger     *slog.Logger
 }
 
 // Backend is what was opened. Its methods are safe for concurrent use.
@@ -75,10 +77,24 @@ type Backend struct {
 	Templates store.Store
 	// Executions is the state machine StateMachine; nil without a URL.
 	Executions *stepfn.Client
+	// System is the broker as OpenTelemetry's messaging.system names it.
+	System string
+	// StartRate is how many executions the Step Functions API lets an account
+	// start per second; 0 is as many as it can.
+	StartRate float64
 
 	options Options
-	broker  *natsqueue.Broker
+	queues  queueBroker
+	cloud   *aws.Config // loaded by the first part that is on AWS
 	close   []func()
+}
+
+// queueBroker has the fleet's queues.
+type queueBroker interface {
+	publisher(ctx context.Context, name string) (queue.Publisher, error)
+	consumer(ctx context.Context, name string, lease time.Duration) (Consumer, error)
+	feedPublisher(ctx context.Context, feed string) (queue.Publisher, error)
+	feedConsumer(ctx context.Context, feed, run string) (queue.Feed, error)
 }
 
 // Consumer is a queue's consumer that also tells how many messages wait.
@@ -102,52 +118,36 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 }
 
 func (b *Backend) open(ctx context.Context) error {
-	nc, err := b.connect(ctx, b.options.Queue)
-	if err != nil {
+	var err error
+	if b.queues, err = b.openQueues(ctx); err != nil {
 		return err
 	}
-	if b.broker, err = natsqueue.New(ctx, nc, natsqueue.Options{Logger: b.options.Logger}); err != nil {
-		return err
-	}
-	if b.Templates, err = b.openTemplates(ctx, nc); err != nil {
+	if b.Templates, err = b.openTemplates(ctx); err != nil {
 		return fmt.Errorf("open templates: %w", err)
 	}
 	if b.options.StepFunctions == "" {
 		return nil
 	}
-	if b.Executions, err = b.openStepFunctions(); err != nil {
+	if b.Executions, err = b.openStepFunctions(ctx); err != nil {
 		return err
 	}
 	b.close = append(b.close, b.Executions.Close)
 	return nil
 }
 
-func (b *Backend) connect(ctx context.Context, at string) (*nats.Conn, error) {
-	if b.options.Embedded != nil && at == b.options.Queue {
-		return b.options.Embedded, nil
+func (b *Backend) openQueues(ctx context.Context) (queueBroker, error) {
+	if scheme(b.options.Queue) == "sqs" {
+		return b.openSQS(ctx)
 	}
-	options := append(natsqueue.ConnectOptions(b.options.Name), nats.Timeout(5*time.Second))
-	if deadline, ok := ctx.Deadline(); ok {
-		options = append(options, nats.Timeout(time.Until(deadline)))
-	}
-	nc, err := nats.Connect(at, options...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the broker %s: %w: start one with \"stepfunctions\", or say with CALLFLEET_QUEUE where it is", redact(at), err)
-	}
-	b.close = append(b.close, nc.Close)
-	return nc, nil
+	return b.openNATS(ctx)
 }
 
-func (b *Backend) openTemplates(ctx context.Context, nc *nats.Conn) (store.Store, error) {
+func (b *Backend) openTemplates(ctx context.Context) (store.Store, error) {
 	at := b.options.Templates
-	if at == "" || at == b.options.Queue {
-		return natsstore.New(ctx, nc, natsstore.Options{})
+	if nats, ok := b.queues.(*natsBroker); ok && (at == "" || at == b.options.Queue) {
+		return natsstore.New(ctx, nats.conn, natsstore.Options{})
 	}
-	u, err := url.Parse(at)
-	if err != nil {
-		return nil, errors.New("the URL is not valid")
-	}
-	switch u.Scheme {
+	switch s := scheme(at); s {
 	case "file":
 		files, err := filestore.New(strings.TrimPrefix(at, "file://"))
 		if err != nil {
@@ -161,19 +161,45 @@ func (b *Backend) openTemplates(ctx context.Context, nc *nats.Conn) (store.Store
 			return nil, err
 		}
 		return natsstore.New(ctx, other, natsstore.Options{})
+	case "dynamodb":
+		return nil, errors.New("no dynamodb yet")
+	case "":
+		return nil, errors.New("the URL is not valid")
+	default:
+		return nil, fmt.Errorf("unknown scheme %q", s)
 	}
-	return nil, fmt.Errorf("unknown scheme %q", u.Scheme)
 }
 
-func (b *Backend) openStepFunctions() (*stepfn.Client, error) {
-	region := orDefault(b.options.Region, "us-east-1")
-	arn := orDefault(b.options.StateMachine, StateMachine)
-	if !strings.HasPrefix(arn, "arn:") {
-		arn = fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s", region, orDefault(b.options.AccountID, "000000000000"), arn)
+// TableOf is the table that a dynamodb:// URL names, "" for any other.
+func TableOf(templates string) string {
+	name, ok := strings.CutPrefix(templates, "dynamodb://")
+	if !ok {
+		return ""
 	}
+	return strings.TrimSuffix(name, "/")
+}
+
+// IsSQS reports whether the URL of a queue is on SQS.
+func IsSQS(queue string) bool { return scheme(queue) == "sqs" }
+
+func (b *Backend) openStepFunctions(ctx context.Context) (*stepfn.Client, error) {
+	if scheme(b.options.StepFunctions) == "aws" {
+		return b.openAWSStepFunctions(ctx)
+	}
+	o := b.options
+	region := orDefault(o.Region, "us-east-1")
 	return stepfn.New(stepfn.Options{
-		Config: aws.Config{Region: region}, Endpoint: b.options.StepFunctions, StateMachine: arn, Connections: b.options.Connections, Transport: b.options.Transport,
+		Config: aws.Config{Region: region}, Endpoint: o.StepFunctions, Connections: o.Connections, Transport: o.Transport,
+		StateMachine: machineARN(orDefault(o.StateMachine, StateMachine), "aws", region, orDefault(o.AccountID, "000000000000")),
 	})
+}
+
+// machineARN is the ARN of a state machine that is given by name or by ARN.
+func machineARN(machine, partition, region, account string) string {
+	if strings.HasPrefix(machine, "arn:") {
+		return machine
+	}
+	return fmt.Sprintf("arn:%s:states:%s:%s:stateMachine:%s", partition, region, account, machine)
 }
 
 func orDefault(s, fallback string) string {
@@ -183,48 +209,50 @@ func orDefault(s, fallback string) string {
 	return s
 }
 
-func redact(at string) string {
-	u, err := url.Parse(at)
-	if err != nil {
-		return "(URL that cannot be read)"
+func or(f *float64, fallback float64) float64 {
+	if f == nil {
+		return fallback
 	}
-	return u.Redacted()
+	return *f
 }
 
-// Publisher opens a queue for publishing, and makes it if it is missing.
-func (b *Backend) Publisher(ctx context.Context, name string) (queue.Publisher, error) {
-	p, err := b.broker.Publisher(ctx, name)
+// scheme is that of a URL, "" when it cannot be read.
+func scheme(at string) string {
+	u, err := url.Parse(at)
 	if err != nil {
-		return nil, err // not p: a nil *Publisher is no nil queue.Publisher
+		return ""
 	}
-	return p, nil
+	return u.Scheme
+}
+
+// Publisher opens a queue for publishing; on NATS it makes it if it is missing.
+func (b *Backend) Publisher(ctx context.Context, name string) (queue.Publisher, error) {
+	return b.queues.publisher(ctx, name)
 }
 
 // Consumer opens a queue for receiving.
 func (b *Backend) Consumer(ctx context.Context, name string) (Consumer, error) {
-	c, err := b.broker.Consumer(ctx, name, natsqueue.ConsumerOptions{Lease: b.options.Lease})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return b.queues.consumer(ctx, name, b.options.Lease)
 }
 
 // PublishResults opens the feed of outcomes for publishing.
 func (b *Backend) PublishResults(ctx context.Context) (queue.Publisher, error) {
-	p, err := b.broker.FeedPublisher(ctx, Results)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
+	return b.queues.feedPublisher(ctx, Results)
 }
 
 // ConsumeResults opens the outcomes of one run.
 func (b *Backend) ConsumeResults(ctx context.Context, run string) (queue.Feed, error) {
-	c, err := b.broker.FeedConsumer(ctx, Results, run)
-	if err != nil {
-		return nil, err
+	return b.queues.feedConsumer(ctx, Results, run)
+}
+
+// Events opens the queue that EventBridge fills with the outcomes of all runs,
+// for a relay to the feed. It is nil where Step Functions puts them on the feed
+// by itself.
+func (b *Backend) Events(ctx context.Context) (queue.Consumer, error) {
+	if scheme(b.options.StepFunctions) != "aws" {
+		return nil, nil
 	}
-	return c, nil
+	return b.queues.consumer(ctx, Results, 0)
 }
 
 // Close closes what Open opened; the embedded connection is its owner's.

@@ -26,16 +26,16 @@ func (c *cli) call(ctx context.Context) (int, error) {
 		if err != nil {
 			return program.ExitFailed, err
 		}
-		return c.callOne(ctx, deps, params)
+		return c.callOne(ctx, b.System, deps, params)
 	})
 }
 
-func (c *cli) callOne(ctx context.Context, deps producer.Deps, params json.RawMessage) (int, error) {
+func (c *cli) callOne(ctx context.Context, system string, deps producer.Deps, params json.RawMessage) (int, error) {
 	o := c.cfg.Call
 	// An embedded worker is gone with this command: nobody else makes the call.
 	wait := o.Wait || c.embedded
 	result, err := producer.Call(ctx, deps, producer.CallOptions{
-		Template: o.Name, Method: o.Method, Params: params, Wait: wait, Timeout: o.Timeout, Log: c.rt.Logger,
+		Template: o.Name, Method: o.Method, Params: params, Wait: wait, Timeout: o.Timeout, System: system, Log: c.rt.Logger,
 	})
 	if result.ID == "" {
 		return program.ExitFailed, err

@@ -62,7 +62,9 @@ func (c *cli) runFile(ctx context.Context, b *backend.Backend) (int, error) {
 		return program.ExitFailed, err
 	}
 	progress := report.NewProgress(c.std.Err, isTerminal(c.std.Err))
-	p, err := producer.New(deps, c.runOptions(ctx, progress))
+	o := c.runOptions(ctx, progress)
+	o.System = b.System
+	p, err := producer.New(deps, o)
 	if err != nil {
 		return config.ExitUsage, err
 	}

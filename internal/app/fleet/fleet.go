@@ -26,7 +26,7 @@ type Options struct {
 	HTTPTimeout    time.Duration
 	HeartbeatEvery time.Duration
 	Drain          time.Duration
-	StartRate      float64 // starts per second; 0 is no limit
+	StartRate      *float64 // starts per second, 0 is no limit; nil is what the Step Functions API allows an account
 	MaxBacklog     int
 	ResponseLimit  int // bytes
 	Logger         *slog.Logger
@@ -123,7 +123,7 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 	}
 	w, err := worker.New(deps, worker.Options{
 		Slots: m.options.Slots, DrainTimeout: m.options.Drain, HeartbeatEvery: m.options.HeartbeatEvery, Logger: m.options.Logger,
-		TracerProvider: m.options.Tracers,
+		TracerProvider: m.options.Tracers, System: m.backend.System,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, tasks.Close())
@@ -148,8 +148,12 @@ func (m *Member) newStarter(ctx context.Context) (runner, func() error, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, closeBoth())
 	}
+	rate := m.backend.StartRate
+	if m.options.StartRate != nil {
+		rate = *m.options.StartRate
+	}
 	s, err := starter.New(requests, m.backend.Executions, starter.Options{
-		Rate: m.options.StartRate, Tasks: tasks, MaxBacklog: m.options.MaxBacklog, Results: results, Logger: m.options.Logger,
+		Rate: rate, System: m.backend.System, Tasks: tasks, MaxBacklog: m.options.MaxBacklog, Results: results, Logger: m.options.Logger,
 		TracerProvider: m.options.Tracers,
 	})
 	if err != nil {

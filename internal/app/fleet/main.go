@@ -50,7 +50,7 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, first con
 	}, Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
-		StartRate: cfg.StartRate, MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
+		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
 	})
 	if err != nil {
 		return err
@@ -76,20 +76,14 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, first con
 // of cmd/stepfunctions on this machine.
 func WorkerBackend(cfg *config.Worker, rt *program.Runtime) backend.Options {
 	return backend.Options{
-		Queue:         orDefault(cfg.Queue.Secret(), backend.DefaultQueue),
-		StepFunctions: orDefault(cfg.StepFunctions.Secret(), backend.DefaultStepFunctions),
+		Queue:         cfg.Queue.Secret(),
+		StepFunctions: cfg.StepFunctions.Secret(),
 		Templates:     cfg.Templates.Secret(),
+		ReportRate:    cfg.ReportRate.Fixed(),
 		StateMachine:  cfg.StateMachine,
 		Lease:         cfg.Lease,
 		Connections:   min(cfg.Slots, 1024),
 		Name:          rt.Name,
 		Logger:        rt.Logger,
 	}
-}
-
-func orDefault(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }

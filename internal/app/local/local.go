@@ -33,13 +33,14 @@ import (
 
 // Options are the settings of a Stack.
 type Options struct {
-	// Queue is a broker elsewhere; "" embeds one on DataDir, which listens on
-	// BrokerListen ("": for this process only).
-	Queue        string
+	// EventLog is the broker elsewhere that keeps the histories; "" embeds one
+	// on DataDir, which listens on BrokerListen ("": for this process only).
+	EventLog     string
 	DataDir      string
 	Durability   string // process, power
 	BrokerListen string
-	Templates    string // "" is the broker's
+	Queue        string // the fleet's broker elsewhere; "" is that of the event log
+	Templates    string // "" is the queue's broker's
 
 	Listen       string // of the Step Functions API
 	Samples      bool
@@ -63,7 +64,7 @@ type Options struct {
 type Stack struct {
 	options Options
 	broker  *natsembed.Server
-	conn    *nats.Conn // the server's own
+	conn    *nats.Conn // to the broker of the event log, the server's own
 	backend *backend.Backend
 	server  *localsfn.Server
 	api     *lifecycle.Server
@@ -127,7 +128,7 @@ func (s *Stack) SampleURL() string {
 // BrokerURL is where other processes reach the broker, or "".
 func (s *Stack) BrokerURL() string {
 	if s.broker == nil {
-		return s.options.Queue
+		return s.options.EventLog
 	}
 	return s.broker.URL()
 }
@@ -142,8 +143,8 @@ func (s *Stack) Connect() (*nats.Conn, error) {
 }
 
 func (s *Stack) startBroker(context.Context) (err error) {
-	if s.options.Queue != "" {
-		s.conn, err = nats.Connect(s.options.Queue, natsqueue.ConnectOptions("callfleet-stepfunctions")...)
+	if s.options.EventLog != "" {
+		s.conn, err = nats.Connect(s.options.EventLog, natsqueue.ConnectOptions("callfleet-stepfunctions")...)
 		if err != nil {
 			return fmt.Errorf("connect to the broker: %w", err)
 		}
@@ -171,7 +172,7 @@ func (s *Stack) stopBroker(context.Context) error {
 func (s *Stack) startServer(ctx context.Context) error {
 	o := s.options
 	var err error
-	s.backend, err = backend.Open(ctx, backend.Options{Queue: o.Queue, Embedded: s.conn, Templates: o.Templates, Logger: o.Logger})
+	s.backend, err = backend.Open(ctx, s.backendOptions())
 	if err != nil {
 		return err
 	}
@@ -182,33 +183,55 @@ func (s *Stack) startServer(ctx context.Context) error {
 	options := localsfn.Options{
 		NATS:    s.conn,
 		Queues:  func(name string) (queue.Publisher, error) { return s.backend.Publisher(context.Background(), name) },
-		Results: results, Table: table{s.backend.Templates},
+		Results: results, Table: table{s.backend.Templates}, QueueSystem: s.backend.System,
 		LambdaEndpoint: o.LambdaEndpoint, LambdaFunctions: map[string]string{function.Name: s.lambda.URL()},
 		Region: o.Region, AccountID: o.AccountID, KeepFor: o.HistoryAge, KeepClosed: o.HistoryCount, Logger: o.Logger, Tracer: o.Tracers,
 	}
-	if err := withEndpoints(ctx, &options, o); err != nil {
+	if err := withAWS(ctx, &options, o); err != nil {
 		return err
 	}
 	s.server, err = localsfn.New(ctx, options)
 	return err
 }
 
-// withEndpoints adds the clients of real services.
-func withEndpoints(ctx context.Context, options *localsfn.Options, o Options) error {
-	if o.SQSEndpoint == "" && o.DynamoDBEndpoint == "" {
+// backendOptions name the fleet's queues and templates.
+func (s *Stack) backendOptions() backend.Options {
+	o := backend.Options{Queue: s.options.Queue, Templates: s.options.Templates, Name: "callfleet-stepfunctions", Logger: s.options.Logger}
+	if o.Queue == s.options.EventLog {
+		o.Embedded = s.conn
+	}
+	return o
+}
+
+// withAWS adds the clients of real services: those whose endpoint is set, and
+// those that hold the fleet's queues and templates.
+func withAWS(ctx context.Context, options *localsfn.Options, o Options) error {
+	queues, tables := backend.IsSQS(o.Queue), backend.TableOf(o.Templates) != ""
+	if !queues && !tables && o.SQSEndpoint == "" && o.DynamoDBEndpoint == "" {
 		return nil
 	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(o.Region))
+	var with []func(*awsconfig.LoadOptions) error
+	if !queues && !tables { // endpoints that take any region
+		with = append(with, awsconfig.WithRegion(o.Region))
+	}
+	cfg, err := backend.LoadAWS(ctx, with...)
 	if err != nil {
-		return fmt.Errorf("load AWS configuration: %w", err)
+		return err
 	}
-	if o.SQSEndpoint != "" {
-		options.SQS = sqs.NewFromConfig(cfg, func(c *sqs.Options) { c.BaseEndpoint = aws.String(o.SQSEndpoint) })
+	if queues || o.SQSEndpoint != "" {
+		options.SQS = sqs.NewFromConfig(cfg, func(c *sqs.Options) { at(&c.BaseEndpoint, o.SQSEndpoint) })
 	}
-	if o.DynamoDBEndpoint != "" {
-		options.DynamoDB = dynamodb.NewFromConfig(cfg, func(c *dynamodb.Options) { c.BaseEndpoint = aws.String(o.DynamoDBEndpoint) })
+	if tables || o.DynamoDBEndpoint != "" {
+		options.DynamoDB = dynamodb.NewFromConfig(cfg, func(c *dynamodb.Options) { at(&c.BaseEndpoint, o.DynamoDBEndpoint) })
 	}
 	return nil
+}
+
+// at sets an endpoint, unless it is not known.
+func at(target **string, endpoint string) {
+	if endpoint != "" {
+		*target = aws.String(endpoint)
+	}
 }
 
 func (s *Stack) runServer(ctx context.Context) error { return s.server.Run(ctx) }
@@ -242,15 +265,15 @@ func (s *Stack) handler() http.Handler {
 // deploy puts the state machine of the call, and the samples.
 func (s *Stack) deploy(ctx context.Context) error {
 	definition, err := statemachine.Substitute(statemachine.CallAPI, map[string]string{
-		"TemplatesTable": TableName, "TasksQueueUrl": backend.Tasks,
+		"TemplatesTable": s.tableName(), "TasksQueueUrl": backend.Tasks,
 	})
 	if err != nil {
 		return err
 	}
-	client, err := backend.Open(ctx, backend.Options{
-		Queue: s.options.Queue, Embedded: s.conn, Templates: s.options.Templates,
-		StepFunctions: "http://" + loopback(s.api.Addr()), Region: s.options.Region, AccountID: s.options.AccountID, Logger: s.options.Logger,
-	})
+	options := s.backendOptions()
+	options.StepFunctions = "http://" + loopback(s.api.Addr())
+	options.Region, options.AccountID = s.options.Region, s.options.AccountID
+	client, err := backend.Open(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -266,6 +289,14 @@ func (s *Stack) deploy(ctx context.Context) error {
 		s.options.Logger.Info("put the sample templates", "templates", n, "sample_api", s.sample.URL())
 	}
 	return err
+}
+
+// tableName is what the definitions call the template table.
+func (s *Stack) tableName() string {
+	if name := backend.TableOf(s.options.Templates); name != "" {
+		return name
+	}
+	return TableName
 }
 
 // loopback is the address at which this process reaches its own server.

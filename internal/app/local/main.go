@@ -38,7 +38,7 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 	group, stop := rt.NewGroup(cfg.Drain)
 	defer stop()
 	stack, services, err := New(ctx, Options{
-		Queue: cfg.Queue.Secret(), DataDir: cfg.Data, Durability: cfg.Durability, BrokerListen: string(cfg.BrokerListen),
+		Queue: cfg.Queue.Secret(), EventLog: cfg.EventLog.Secret(), DataDir: cfg.Data, Durability: cfg.Durability, BrokerListen: string(cfg.BrokerListen),
 		Templates: cfg.Templates.Secret(), Listen: string(cfg.Listen),
 		Samples: cfg.ServesSamples(), SampleListen: string(cfg.SampleListen),
 		Renderer: template.NewRenderer(template.Options{}), Caller: caller,
@@ -63,7 +63,7 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 // redacted is the broker's address without a password.
 func redacted(cfg *config.StepFunctions, stack *Stack) string {
 	if !cfg.EmbedsBroker() {
-		return cfg.Queue.String()
+		return cfg.EventLog.String()
 	}
 	return stack.BrokerURL()
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -53,6 +54,9 @@ type Options struct {
 	KeepFor    time.Duration
 	Logger     *slog.Logger
 	Tracer     trace.TracerProvider // default: the global one
+	// QueueSystem is the messaging.system of the configured broker. Default
+	// "nats".
+	QueueSystem string
 }
 
 // keptHandoffs is the number of goroutines kept for the next handoffs.
@@ -113,6 +117,7 @@ func New(o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.QueueSystem = cmp.Or(o.QueueSystem, "nats")
 	if o.Tracer == nil {
 		o.Tracer = otel.GetTracerProvider()
 	}
@@ -124,7 +129,7 @@ func New(o Options) (*Engine, error) {
 	e.programs.all = map[string]*asl.Program{}
 	e.handoffs = pool.New(pool.Options{Limit: o.MaxHandoffs, Keep: keptHandoffs})
 	e.outbox = newOutbox(e)
-	e.spans = span.New(o.Tracer)
+	e.spans = span.New(o.Tracer, o.QueueSystem)
 	for i := range e.shards {
 		e.shards[i].live = map[store.Key]*live{}
 	}

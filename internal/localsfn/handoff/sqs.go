@@ -44,13 +44,13 @@ func (p *publishers) get(name string) (queue.Publisher, error) {
 	return got.(queue.Publisher), nil
 }
 
-// QueueName is the name of the queue that a QueueUrl means, and the messaging
-// system it is in, as OpenTelemetry names them.
-func QueueName(queueURL string) (name, system string) {
+// QueueName is the name of the queue that a QueueUrl means; remote says that it
+// is on SQS, and not a queue of the configured broker.
+func QueueName(queueURL string) (name string, remote bool) {
 	if isURL(queueURL) {
-		return queueURL[strings.LastIndexByte(queueURL, '/')+1:], "aws_sqs"
+		return queueURL[strings.LastIndexByte(queueURL, '/')+1:], true
 	}
-	return queueURL, "nats"
+	return queueURL, false
 }
 
 func isURL(s string) bool {

@@ -24,6 +24,16 @@ type Fleet struct {
 	Bin    string // where the programs are
 	api    string
 	broker string
+	aws    []string // settings of AWS's parts; nil: the broker and the server of this fleet
+}
+
+// UseAWS puts the queues and the templates on SQS and DynamoDB, as env tells
+// the AWS SDK where, and the state machine too unless ownServer.
+func (f *Fleet) UseAWS(env []string, ownServer bool) {
+	f.aws = append(env, "CALLFLEET_QUEUE=sqs://calls", "CALLFLEET_TEMPLATES=dynamodb://API_Template_Table", "CALLFLEET_STEPFUNCTIONS=aws:")
+	if ownServer {
+		f.aws = append(f.aws, "CALLFLEET_STEPFUNCTIONS=http://"+f.api)
+	}
 }
 
 // New picks free ports and makes a directory.
@@ -96,6 +106,9 @@ func (f *Fleet) Output(args ...string) (string, error) {
 
 // env points a program at this fleet's servers.
 func (f *Fleet) env(program string) []string {
+	if f.aws != nil {
+		return append(os.Environ(), f.aws...)
+	}
 	env := append(os.Environ(), "CALLFLEET_QUEUE=nats://"+f.broker,
 		"CALLFLEET_STEPFUNCTIONS=http://"+f.api, "CALLFLEET_TEMPLATES=nats://"+f.broker)
 	if program == "stepfunctions" {

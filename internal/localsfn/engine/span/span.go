@@ -24,12 +24,14 @@ import (
 // execution, so that they can name it, also after a restart.
 type Maker struct {
 	tracer trace.Tracer
-	on     bool // whether the provider makes spans at all
+	on     bool   // whether the provider makes spans at all
+	system string // messaging.system of the configured broker
 }
 
-// New makes spans by a provider.
-func New(p trace.TracerProvider) *Maker {
-	s := &Maker{tracer: p.Tracer("callfleet/internal/localsfn/engine")}
+// New makes spans by a provider. The configured broker is of that
+// messaging.system.
+func New(p trace.TracerProvider, system string) *Maker {
+	s := &Maker{tracer: p.Tracer("callfleet/internal/localsfn/engine"), system: system}
 	// A provider that makes spans gives a child an id of its own, sampled or
 	// not; the no-op provider passes the parent's on.
 	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
@@ -116,7 +118,7 @@ func (s *Maker) HandOff(ctx context.Context, parent Parent, c *handoff.Call) (co
 	}
 	ctx = trace.ContextWithRemoteSpanContext(ctx, parent.SpanContext)
 	if s.on {
-		kind, name, attrs := described(c)
+		kind, name, attrs := s.described(c)
 		ctx, _ = s.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
 	}
 	c.Headers = injected(ctx)
@@ -137,12 +139,16 @@ func (h HandOff) End(err error) {
 }
 
 // described names a hand-off's span as OpenTelemetry's conventions do.
-func described(c *handoff.Call) (trace.SpanKind, string, []attribute.KeyValue) {
+func (s *Maker) described(c *handoff.Call) (trace.SpanKind, string, []attribute.KeyValue) {
 	attrs := []attribute.KeyValue{attribute.String("callfleet.execution.name", c.Execution)}
 	switch {
 	case c.Resource.Integration == asl.Service && c.Resource.Service == "sqs":
 		url := c.Parameters.Get("QueueUrl").Text()
-		dest, system := handoff.QueueName(url)
+		dest, remote := handoff.QueueName(url)
+		system := s.system
+		if remote {
+			system = "aws_sqs"
+		}
 		attrs = append(attrs,
 			attribute.String("messaging.system", system),
 			attribute.String("messaging.operation.name", "send"),
