@@ -249,7 +249,7 @@ func TestSQSMeansAWS(t *testing.T) {
 	if !s.EmbedsBroker() || s.ServesSamples() || s.Templates.String() != "dynamodb://API_Template_Table" {
 		t.Errorf("server on SQS: embeds its log %t, samples %t, templates %s", s.EmbedsBroker(), s.ServesSamples(), s.Templates)
 	}
-	if s, err = ParseStepFunctions(input("--queue nats://b:1")); err != nil || s.EmbedsBroker() || s.EventLog.String() != "nats://b:1" {
-		t.Errorf("server on NATS: %v, log %s", err, s.EventLog)
+	if s, err = ParseStepFunctions(input("--queue nats://b:1")); err != nil || s.EmbedsBroker() {
+		t.Errorf("server on NATS: %v, embeds its log", err)
 	}
 }

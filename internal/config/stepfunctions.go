@@ -54,8 +54,6 @@ func ParseStepFunctions(in Input) (*StepFunctions, error) {
 	}
 	if c.Queue.Scheme() == "sqs" {
 		c.Templates = c.Templates.or(DefaultAWSTemplates)
-	} else if c.EventLog.IsZero() {
-		c.EventLog = c.Queue
 	}
 	return c, nil
 }

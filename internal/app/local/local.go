@@ -33,13 +33,14 @@ import (
 
 // Options are the settings of a Stack.
 type Options struct {
-	// EventLog is the broker elsewhere that keeps the histories; "" embeds one
-	// on DataDir, which listens on BrokerListen ("": for this process only).
+	// EventLog is the broker elsewhere that keeps the histories; "" is Queue
+	// where that is NATS, and embeds one else, on DataDir, which listens on
+	// BrokerListen ("": for this process only).
 	EventLog     string
 	DataDir      string
 	Durability   string // process, power
 	BrokerListen string
-	Queue        string // the fleet's broker elsewhere; "" is that of the event log
+	Queue        string // of the fleet, nats:// or sqs://; "" is the broker of the event log
 	Templates    string // "" is the queue's broker's
 
 	Listen       string // of the Step Functions API
@@ -75,6 +76,9 @@ type Stack struct {
 // New binds the addresses, so that a taken one is found before anything
 // starts, and opens nothing else.
 func New(ctx context.Context, o Options) (*Stack, []lifecycle.Service, error) {
+	if o.EventLog == "" && !backend.IsSQS(o.Queue) {
+		o.EventLog = o.Queue
+	}
 	s := &Stack{options: o}
 	services := []lifecycle.Service{{Name: "broker", Start: s.startBroker, Stop: s.stopBroker}}
 	listen := func(target **lifecycle.Server, name, addr string, anyPort bool, h http.Handler) error {

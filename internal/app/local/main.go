@@ -62,8 +62,11 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 
 // redacted is the broker's address without a password.
 func redacted(cfg *config.StepFunctions, stack *Stack) string {
-	if !cfg.EmbedsBroker() {
-		return cfg.EventLog.String()
+	switch {
+	case cfg.EmbedsBroker():
+		return stack.BrokerURL()
+	case cfg.EventLog.IsZero():
+		return cfg.Queue.String()
 	}
-	return stack.BrokerURL()
+	return cfg.EventLog.String()
 }
