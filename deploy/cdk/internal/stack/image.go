@@ -1,0 +1,38 @@
+package stack
+
+import (
+	"regexp"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
+	"github.com/aws/jsii-runtime-go"
+)
+
+var ecrForm = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)[:@](.+)$`)
+
+// image is a program's image: built from the repository by "cdk deploy", from
+// ECR, whose permissions come with it, or from any other registry.
+func (p *parts) image(program, reference string) awsecs.ContainerImage {
+	if reference == "" {
+		platform := awsecrassets.Platform_LINUX_AMD64()
+		if p.isARM() {
+			platform = awsecrassets.Platform_LINUX_ARM64()
+		}
+		return awsecs.ContainerImage_FromAsset(jsii.String(p.root), &awsecs.AssetImageProps{
+			Target:   jsii.String(program),
+			Platform: platform,
+			Exclude:  jsii.Strings(".git", "bin", "deploy", "docs", ".ci", ".callfleet", "**/*.test", "results.jsonl"),
+		})
+	}
+	m := ecrForm.FindStringSubmatch(reference)
+	if m == nil {
+		return awsecs.ContainerImage_FromRegistry(jsii.String(reference), nil)
+	}
+	account, region, name, tag := m[1], m[2], m[3], m[4]
+	repository := awsecr.Repository_FromRepositoryAttributes(p.stack, jsii.String(program+"Repository"), &awsecr.RepositoryAttributes{
+		RepositoryArn:  jsii.String("arn:" + *p.stack.Partition() + ":ecr:" + region + ":" + account + ":repository/" + name),
+		RepositoryName: jsii.String(name),
+	})
+	return awsecs.ContainerImage_FromEcrRepository(repository, jsii.String(tag))
+}
