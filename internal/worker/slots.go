@@ -10,14 +10,15 @@ import (
 // slots counts the calls that may still begin. A free slot costs nothing.
 type slots struct {
 	total int
-	freed chan struct{} // holds one signal
+	edge  func(busy bool) // called under mu, so that edges come in order; nil is nobody
+	freed chan struct{}   // holds one signal
 
 	mu   sync.Mutex
 	free int // guarded by mu
 }
 
-func newSlots(n int) *slots {
-	return &slots{total: n, free: n, freed: make(chan struct{}, 1)}
+func newSlots(n int, edge func(busy bool)) *slots {
+	return &slots{total: n, free: n, edge: edge, freed: make(chan struct{}, 1)}
 }
 
 // gatherFor is how long slots are gathered at most.
@@ -58,6 +59,9 @@ func (s *slots) available() int {
 
 func (s *slots) take(n int) {
 	s.mu.Lock()
+	if s.edge != nil && n > 0 && s.free == s.total {
+		s.edge(true)
+	}
 	s.free -= n
 	s.mu.Unlock()
 }
@@ -65,6 +69,9 @@ func (s *slots) take(n int) {
 func (s *slots) release() {
 	s.mu.Lock()
 	s.free++
+	if s.edge != nil && s.free == s.total {
+		s.edge(false)
+	}
 	s.mu.Unlock()
 	select {
 	case s.freed <- struct{}{}:

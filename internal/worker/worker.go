@@ -70,6 +70,9 @@ type Options struct {
 	// MaxOutput is the largest output of a task, in bytes. Default 250 KiB,
 	// what Step Functions takes with room for the state around it.
 	MaxOutput int
+	// Busy is told when the first task is taken and when the last one is settled,
+	// in this order. It must not block. Default nobody is told.
+	Busy func(busy bool)
 	// System is the messaging.system of the spans. Default "nats".
 	System string
 	// Logger defaults to slog.Default.
@@ -150,7 +153,7 @@ func New(d Deps, o Options) (*Worker, error) {
 	w := &Worker{
 		deps: d, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
-		slots:  newSlots(o.Slots),
+		slots:  newSlots(o.Slots, o.Busy),
 		jobs:   &registry{}, reports: make(chan struct{}, maxReports),
 		hands: pool.New(pool.Options{Keep: keptHands}),
 	}
