@@ -39,12 +39,58 @@ def patch_stepfunctions():
     """Makes moto run state machines, and more than once."""
     from moto.core import config
     from moto.stepfunctions.parser import models
+    from moto.stepfunctions.parser.asl.component.common.path import result_path
+    from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint
+    from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 
     config.default_user_config["stepfunctions"]["execute_state_machine"] = True
     # An execution is given a deep copy of its state machine, and with it of the
     # executions before it, whose threads and locks can't be copied. The module
     # copies nothing else; it must not be the interpreter's own copy.deepcopy.
     models.copy = types.SimpleNamespace(deepcopy=copy.copy)
+
+    # A report looks through all executions for its token, also through those
+    # whose thread has not begun, and failed at them.
+    backend, all_executions = models.StepFunctionsParserBackend, models.StepFunctionsParserBackend._get_executions
+
+    def begun(self, status=None):
+        return [e for e in all_executions(self, status) if e.exec_worker and e.exec_worker.env]
+
+    backend._get_executions = begun
+
+    # The task is sent before its heartbeat is set up. A report in between was
+    # forgotten until the heartbeat's time was over, and a heartbeat was refused.
+    endpoint, set_up = CallbackEndpoint, CallbackEndpoint.setup_heartbeat_endpoint
+
+    def set_up_and_look(self, heartbeat_seconds):
+        heartbeat = set_up(self, heartbeat_seconds)
+        if self.get_outcome() is not None:
+            heartbeat.notify()
+        return heartbeat
+
+    def notify_heartbeat(self):
+        if self._heartbeat_endpoint is not None:
+            self._heartbeat_endpoint.notify()
+        return True
+
+    endpoint.setup_heartbeat_endpoint = set_up_and_look
+    endpoint.notify_heartbeat = notify_heartbeat
+
+    # Each use of a JSONPath built the parser's tables anew, for 50 ms.
+    json_path.parse = functools.cache(json_path.parse)
+    result_path.parse = functools.cache(result_path.parse)
+
+    # Each task made a client of its own, for as long.
+    make, clients, lock = boto_client.boto3.client, {}, threading.Lock()
+
+    def client(*, service_name, region_name, **settings):
+        with lock:
+            key = service_name, region_name
+            if key not in clients:
+                clients[key] = make(service_name=service_name, region_name=region_name, **settings)
+            return clients[key]
+
+    boto_client.boto3 = types.SimpleNamespace(client=client)
 
 
 def patch_sqs():
