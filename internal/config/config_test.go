@@ -42,6 +42,8 @@ func parse(program string, in Input) error {
 		_, err = ParseWorker(in)
 	case "stepfunctions":
 		_, err = ParseStepFunctions(in)
+	case "sampleapi":
+		_, err = ParseSampleAPI(in)
 	default:
 		err = fmt.Errorf("no program %s", program)
 	}
@@ -52,7 +54,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
 		"producer", "producer run", "producer call", "producer template put", "producer template render",
-		"producer execution ls", "producer execution stop", "producer lint", "worker", "stepfunctions",
+		"producer execution ls", "producer execution stop", "producer lint", "worker", "stepfunctions", "sampleapi",
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()

@@ -67,7 +67,7 @@ func TestMistakes(t *testing.T) {
 			"--sample-listen (CALLFLEET_SAMPLE_LISTEN): port 8083 is that of --listen (CALLFLEET_STEPFUNCTIONS_LISTEN)"}},
 		"account":  {"stepfunctions", input("--account-id 12"), []string{`--account-id (CALLFLEET_ACCOUNT_ID): want 12 digits, not "12"`}},
 		"region":   {"stepfunctions", input("--region moon"), []string{`--region (CALLFLEET_REGION): want a region such as us-east-1, not "moon"`}},
-		"samples":  {"stepfunctions", input("--samples yes"), []string{`--samples (CALLFLEET_SAMPLES): want auto, on or off, not "yes"`}},
+		"samples":  {"stepfunctions", input("--samples yes"), []string{`--samples (CALLFLEET_SAMPLES): want auto, on, off or http://host:port, not "yes"`}},
 		"endpoint": {"stepfunctions", input("--lambda-endpoint ftp://x"), []string{`--lambda-endpoint (CALLFLEET_LAMBDA_ENDPOINT): unknown scheme "ftp": use http://127.0.0.1:9000 or https://lambda.internal`}},
 		"all at once": {"worker", input("--slots x --listen y --http-timeout 2m", "CALLFLEET_LOG_LEVEL=z", "CALLFLEET_QUEUE=q", "CALLFLEET_MAX_BACKLOG=0"), []string{
 			`--slots (CALLFLEET_SLOTS): want a whole number, not "x"`,

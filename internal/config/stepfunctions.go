@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -24,14 +25,15 @@ type StepFunctions struct {
 
 	BrokerListen Address `help:"Address of the embedded broker; loopback only, because it knows no passwords." env:"CALLFLEET_BROKER_LISTEN" default:"127.0.0.1:4222" group:"Embedded:"`
 	Embeddable   `embed:""`
-	Samples      string  `help:"Sample API that the quickstart calls: on, off, or auto (on when the queue is embedded)." env:"CALLFLEET_SAMPLES" default:"auto" group:"Embedded:"`
+	Samples      string  `help:"Sample API that the quickstart calls: on, off, auto (on when the queue is embedded), or the URL of one elsewhere (cmd/sampleapi), of which only the templates are put." env:"CALLFLEET_SAMPLES" default:"auto" group:"Embedded:"`
 	SampleListen Address `help:"Address of the sample API." env:"CALLFLEET_SAMPLE_LISTEN" default:"127.0.0.1:8089" group:"Embedded:"`
 
 	LambdaEndpoint   Target `help:"Lambda API that serves the functions of a definition." env:"CALLFLEET_LAMBDA_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 	SQSEndpoint      Target `name:"sqs-endpoint" help:"SQS API for queue URLs that are not the broker's queues." env:"CALLFLEET_SQS_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 	DynamoDBEndpoint Target `name:"dynamodb-endpoint" help:"DynamoDB API for tables, in place of the template store." env:"CALLFLEET_DYNAMODB_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 
-	Log `embed:""`
+	Probe `embed:""`
+	Log   `embed:""`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -69,6 +71,16 @@ func (c *StepFunctions) ServesSamples() bool {
 	return c.Samples == "on" || c.Samples == "auto" && c.EmbedsBroker() && c.Queue.IsZero()
 }
 
+// SamplesAt is the host:port of a sample API elsewhere, or "".
+func (c *StepFunctions) SamplesAt() string {
+	addr, isURL := strings.CutPrefix(c.Samples, "http://")
+	host, port, err := net.SplitHostPort(addr)
+	if !isURL || err != nil || host == "" || port == "" || strings.ContainsAny(addr, "/?#@") {
+		return ""
+	}
+	return addr
+}
+
 var (
 	region    = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 	accountID = regexp.MustCompile(`^[0-9]{12}$`)
@@ -84,7 +96,9 @@ func (c *StepFunctions) check(p *problems, s Schemes) {
 	p.checkTarget("lambda-endpoint", c.LambdaEndpoint, endpointForms, apis)
 	p.checkTarget("sqs-endpoint", c.SQSEndpoint, endpointForms, apis)
 	p.checkTarget("dynamodb-endpoint", c.DynamoDBEndpoint, endpointForms, apis)
-	p.oneOf("samples", c.Samples, "auto", "on", "off")
+	if c.SamplesAt() == "" {
+		p.oneOf("samples", c.Samples, "auto", "on", "off", "http://host:port")
+	}
 	p.positive("history-age", c.HistoryAge)
 	p.atLeast("history-count", c.HistoryCount, 1)
 	p.positive("drain", c.Drain)

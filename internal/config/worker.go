@@ -15,19 +15,26 @@ const (
 
 // Worker is the command line of cmd/worker.
 type Worker struct {
-	Roles         []string  `help:"What this worker does: start (turn requests into executions), call (make calls)." env:"CALLFLEET_ROLES" default:"start,call"`
-	Slots         int       `help:"Calls at one time." env:"CALLFLEET_SLOTS" default:"256"`
-	ResponseLimit int       `help:"Largest body of an answer, in bytes; Step Functions takes 256 KiB with all around it." env:"CALLFLEET_RESPONSE_LIMIT" default:"204800"`
-	StartRate     RateLimit `help:"Most executions started per second: auto (on AWS the region's default quota, else no limit) or a number; 0 is no limit." env:"CALLFLEET_START_RATE" default:"auto"`
-	ReportRate    RateLimit `help:"Most SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat requests per second, of each: auto (on AWS the region's default quota, else no limit) or a number; 0 is no limit." env:"CALLFLEET_REPORT_RATE" default:"auto"`
-	MaxBacklog    int       `help:"Tasks waiting for workers above which no execution is started." env:"CALLFLEET_MAX_BACKLOG" default:"2000"`
-	Listen        Address   `help:"Address of /livez, /readyz and /metrics." env:"CALLFLEET_WORKER_LISTEN" default:"127.0.0.1:8084"`
+	Roles         []string `help:"What this worker does: start (turn requests into executions), call (make calls)." env:"CALLFLEET_ROLES" default:"start,call"`
+	Slots         int      `help:"Calls at one time." env:"CALLFLEET_SLOTS" default:"256"`
+	ResponseLimit int      `help:"Largest body of an answer, in bytes; Step Functions takes 256 KiB with all around it." env:"CALLFLEET_RESPONSE_LIMIT" default:"204800"`
+	MaxBacklog    int      `help:"Tasks waiting for workers above which no execution is started." env:"CALLFLEET_MAX_BACKLOG" default:"2000"`
+	Listen        Address  `help:"Address of /livez, /readyz and /metrics." env:"CALLFLEET_WORKER_LISTEN" default:"127.0.0.1:8084"`
 
+	Paces    `embed:""`
 	Clocks   `embed:""`
 	Backends `embed:""`
+	Probe    `embed:""`
 	Log      `embed:""`
 
 	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// Paces bound the requests to Step Functions, whose quotas a whole account
+// shares.
+type Paces struct {
+	StartRate  RateLimit `help:"Most executions started per second: auto (on AWS the region's default quota, else no limit) or a number; 0 is no limit." env:"CALLFLEET_START_RATE" default:"auto"`
+	ReportRate RateLimit `help:"Most SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat requests per second, of each: auto (on AWS the region's default quota, else no limit) or a number; 0 is no limit." env:"CALLFLEET_REPORT_RATE" default:"auto"`
 }
 
 // Clocks are the times that bound a call. Each must be longer than the one

@@ -27,6 +27,9 @@ func begin(ctx context.Context, in config.Input, stderr io.Writer, first config.
 	if err != nil {
 		return program.Usage(err, stderr)
 	}
+	if cfg.HealthCheck {
+		return program.HealthCheck(ctx, cfg.Listen, stderr)
+	}
 	rt, err := program.Start(ctx, "worker", cfg.Log, stderr)
 	if err != nil {
 		return program.Usage(err, stderr)

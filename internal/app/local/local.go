@@ -46,6 +46,7 @@ type Options struct {
 	Listen       string // of the Step Functions API
 	Samples      bool
 	SampleListen string
+	SamplesAt    string // host:port of a sample API elsewhere: only its templates are put
 	// Renderer and Caller serve the Lambda function function.Name.
 	Renderer function.Renderer
 	Caller   function.Caller
@@ -285,12 +286,16 @@ func (s *Stack) deploy(ctx context.Context) error {
 	if _, err := client.Executions.Deploy(ctx, backend.StateMachine, []byte(definition)); err != nil {
 		return fmt.Errorf("deploy state machine %s: %w", backend.StateMachine, err)
 	}
-	if s.sample == nil {
+	samples := s.options.SamplesAt
+	if s.sample != nil {
+		samples = s.sample.Addr()
+	}
+	if samples == "" {
 		return nil
 	}
-	n, err := seed(ctx, client.Templates, s.sample.Addr())
+	n, err := seed(ctx, client.Templates, samples)
 	if err == nil && n > 0 {
-		s.options.Logger.Info("put the sample templates", "templates", n, "sample_api", s.sample.URL())
+		s.options.Logger.Info("put the sample templates", "templates", n, "sample_api", "http://"+samples)
 	}
 	return err
 }

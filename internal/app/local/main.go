@@ -20,6 +20,9 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 	if err != nil {
 		return program.Usage(err, stderr)
 	}
+	if cfg.HealthCheck {
+		return program.HealthCheck(ctx, cfg.Listen, stderr)
+	}
 	rt, err := program.Start(ctx, "stepfunctions", cfg.Log, stderr)
 	if err != nil {
 		return program.Usage(err, stderr)
@@ -40,7 +43,7 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 	stack, services, err := New(ctx, Options{
 		Queue: cfg.Queue.Secret(), EventLog: cfg.EventLog.Secret(), DataDir: cfg.Data, Durability: cfg.Durability, BrokerListen: string(cfg.BrokerListen),
 		Templates: cfg.Templates.Secret(), Listen: string(cfg.Listen),
-		Samples: cfg.ServesSamples(), SampleListen: string(cfg.SampleListen),
+		Samples: cfg.ServesSamples(), SampleListen: string(cfg.SampleListen), SamplesAt: cfg.SamplesAt(),
 		Renderer: template.NewRenderer(template.Options{}), Caller: caller,
 		LambdaEndpoint: cfg.LambdaEndpoint.Secret(), SQSEndpoint: cfg.SQSEndpoint.Secret(), DynamoDBEndpoint: cfg.DynamoDBEndpoint.Secret(),
 		Region: cfg.Region, AccountID: cfg.AccountID, HistoryAge: cfg.HistoryAge, HistoryCount: cfg.HistoryCount,

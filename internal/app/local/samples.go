@@ -17,8 +17,6 @@ import (
 // SampleAddress is where the sample templates say that the sample API is.
 const SampleAddress = "127.0.0.1:8089"
 
-var anyPort = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
-
 // seed puts the sample templates, pointing at addr, into a store that is empty
 // or holds them already. A template that somebody changed is left alone.
 func seed(ctx context.Context, s store.Store, addr string) (put int, err error) {
@@ -31,7 +29,7 @@ func seed(ctx context.Context, s store.Store, addr string) (put int, err error) 
 		return 0, fmt.Errorf("seed templates: %w", err)
 	}
 	for _, sample := range samples {
-		wrote, err := seedOne(ctx, s, sample, len(first) == 0)
+		wrote, err := seeding{addr, len(first) == 0}.one(ctx, s, sample)
 		if err != nil {
 			return put, fmt.Errorf("seed template %s: %w", sample.Key, err)
 		}
@@ -42,17 +40,23 @@ func seed(ctx context.Context, s store.Store, addr string) (put int, err error) 
 	return put, nil
 }
 
-func seedOne(ctx context.Context, s store.Store, sample store.Item, empty bool) (bool, error) {
+// seeding is what every sample of one seed has in common.
+type seeding struct {
+	addr  string // of the sample API
+	empty bool   // the store was
+}
+
+func (to seeding) one(ctx context.Context, s store.Store, sample store.Item) (bool, error) {
 	was, err := s.Get(ctx, sample.Key)
 	condition := store.IfAbsent()
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		if !empty {
+		if !to.empty {
 			return false, nil
 		}
 	case err != nil:
 		return false, err
-	case bytes.Equal(was.Attributes, sample.Attributes) || !sameSample(was.Attributes, sample.Attributes):
+	case bytes.Equal(was.Attributes, sample.Attributes) || !sameSample(was.Attributes, sample.Attributes, to.addr):
 		return false, nil
 	default:
 		condition = store.IfRevision(was.Revision)
@@ -64,9 +68,11 @@ func seedOne(ctx context.Context, s store.Store, sample store.Item, empty bool) 
 	return err == nil, err
 }
 
-// sameSample tells whether two items differ in the port of the sample API only.
-func sameSample(a, b json.RawMessage) bool {
-	return bytes.Equal(anyPort.ReplaceAll(a, nil), anyPort.ReplaceAll(b, nil))
+// sameSample tells whether two items differ only in where the sample API is: at
+// some port of this machine, or at addr.
+func sameSample(a, b json.RawMessage, addr string) bool {
+	origin := regexp.MustCompile(`http://(127\.0\.0\.1:\d+|` + regexp.QuoteMeta(addr) + `)`)
+	return bytes.Equal(origin.ReplaceAll(a, nil), origin.ReplaceAll(b, nil))
 }
 
 func sampleItems(addr string) ([]store.Item, error) {

@@ -13,7 +13,7 @@ func TestSeedFillsAnEmptyStoreOnce(t *testing.T) {
 	for _, row := range []struct {
 		addr string
 		want int
-	}{{"127.0.0.1:8089", 10}, {"127.0.0.1:8089", 0}, {"127.0.0.1:9999", 10}} {
+	}{{"127.0.0.1:8089", 10}, {"127.0.0.1:8089", 0}, {"127.0.0.1:9999", 10}, {"sampleapi:8089", 10}, {"sampleapi:8089", 0}} {
 		if n, err := seed(t.Context(), s, row.addr); n != row.want || err != nil {
 			t.Errorf("seed for %s put %d, %v, want %d", row.addr, n, err, row.want)
 		}
