@@ -18,6 +18,7 @@ type Producer struct {
 	Template  Template  `cmd:"" help:"Put, list, show, remove and try out API templates."`
 	Execution Execution `cmd:"" help:"List, show and stop executions."`
 	Setup     Setup     `cmd:"" help:"Make what is missing on AWS, or on emulators of it: queues, table, state machine."`
+	Doctor    Doctor    `cmd:"" help:"Check that queues, templates and state machine are there, may be used, and fit the settings."`
 	Lint      Lint      `cmd:"" help:"Check state machines (*.asl.json) and templates."`
 	Version   struct{}  `cmd:"" help:"Print the version."`
 
@@ -139,7 +140,7 @@ type ExecutionStop struct {
 
 // Setup are the settings of "producer setup".
 type Setup struct {
-	Lease time.Duration `help:"Visibility timeout of the queues; the workers set their own on what they receive." default:"90s"`
+	Lease time.Duration `help:"Visibility timeout of the queues; the workers set their own on what they receive." env:"CALLFLEET_LEASE" default:"90s"`
 	Role  string        `help:"ARN of the role that the state machine acts as on AWS. Without it no state machine is made there." placeholder:"ARN"`
 }
 
@@ -151,6 +152,21 @@ func (Setup) Help() string {
 
 It changes nothing that exists. For production use deploy/cdk, which makes the rest too: roles, the fleet, the rule that
 brings outcomes back, alarms.`
+}
+
+// Doctor are the settings of "producer doctor": those of the fleet's workers.
+type Doctor struct {
+	Paces  `embed:""`
+	Clocks `embed:""`
+}
+
+// Help is the examples of "producer doctor --help".
+func (Doctor) Help() string {
+	return `Example:
+
+  producer doctor --queue sqs://calls
+
+It changes nothing. Give it the workers' settings to have them checked too. Exit code: 0 nothing is broken, 1 something is.`
 }
 
 // Lint are the settings of "producer lint".
@@ -205,6 +221,8 @@ func (c *Producer) check(command string, p *problems, s Schemes) {
 		checkMethod(p, c.Template.Rm.Method)
 	case "template render":
 		checkMethod(p, c.Template.Render.Method)
+	case "doctor":
+		c.Doctor.Clocks.check(p)
 	case "setup":
 		p.positive("lease", c.Setup.Lease)
 	case "execution ls":
@@ -260,4 +278,5 @@ var (
 	_ kong.HelpProvider = Call{}
 	_ kong.HelpProvider = TemplateRender{}
 	_ kong.HelpProvider = Setup{}
+	_ kong.HelpProvider = Doctor{}
 )

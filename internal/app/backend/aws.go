@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
@@ -117,22 +118,79 @@ func (b *Backend) openAWSStepFunctions(ctx context.Context) (*stepfn.Client, err
 			return nil, fmt.Errorf("find state machine %s: %w", b.options.StateMachine, err)
 		}
 	}
+	quotas := stepfn.QuotasOf(cfg.Region)
+	b.StartRate = quotas.StartExecution
 	return stepfn.New(stepfn.Options{
 		Config: cfg, StateMachine: machine, Connections: b.options.Connections, Transport: b.options.Transport,
+		ReportRate: or(b.options.ReportRate, quotas.SendTask),
 	})
 }
 
-// findMachine asks whose credentials these are, which needs no permission.
+// findMachine is the ARN of a state machine of the account and region.
 func findMachine(ctx context.Context, cfg aws.Config, name string) (string, error) {
+	who, err := identify(ctx, cfg)
+	if err != nil {
+		return "", fmt.Errorf("%w (CALLFLEET_STATE_MACHINE may be an ARN, which needs no asking)", err)
+	}
+	return machineARN(name, who.Partition, who.Region, who.Account), nil
+}
+
+// Identity is whose credentials are in use.
+type Identity struct {
+	Account, Region, Partition string
+	ARN                        string        // of the user or the role's session
+	Skew                       time.Duration // AWS's clock less this machine's
+}
+
+// Identity asks AWS, which needs no permission.
+func (b *Backend) Identity(ctx context.Context) (Identity, error) {
+	cfg, err := b.awsConfig(ctx)
+	if err != nil {
+		return Identity{}, err
+	}
+	return identify(ctx, cfg)
+}
+
+func identify(ctx context.Context, cfg aws.Config) (Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	id, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	const what = "ask AWS whose credentials these are"
+	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("ask AWS whose credentials these are (CALLFLEET_STATE_MACHINE may be an ARN, which needs no asking): %w", err)
+		return Identity{}, fmt.Errorf("%s: %w", what, err)
 	}
-	who, err := arn.Parse(aws.ToString(id.Arn))
+	who := Identity{Account: aws.ToString(out.Account), Region: cfg.Region, ARN: aws.ToString(out.Arn)}
+	parsed, err := arn.Parse(who.ARN)
 	if err != nil {
-		return "", fmt.Errorf("ask AWS whose credentials these are: %w", err)
+		return Identity{}, fmt.Errorf("%s: %w", what, err)
 	}
-	return machineARN(name, who.Partition, cfg.Region, aws.ToString(id.Account)), nil
+	who.Partition = parsed.Partition
+	if at, ok := middleware.GetServerTime(out.ResultMetadata); ok {
+		if received, ok := middleware.GetResponseAt(out.ResultMetadata); ok {
+			who.Skew = at.Sub(received)
+		}
+	}
+	return who, nil
+}
+
+// SQS is the broker, nil where it is not SQS.
+func (b *Backend) SQS() *sqsqueue.Broker {
+	if on, ok := b.queues.(*sqsBroker); ok {
+		return on.queues
+	}
+	return nil
+}
+
+// OnAWS reports whether any part is on AWS, or on what AWS_ENDPOINT_URL names.
+func (b *Backend) OnAWS() bool { return b.cloud != nil }
+
+// StepFunctionsOnAWS reports whether Step Functions is AWS's.
+func (b *Backend) StepFunctionsOnAWS() bool { return scheme(b.options.StepFunctions) == "aws" }
+
+// Region is that of the parts on AWS.
+func (b *Backend) Region() string {
+	if b.cloud == nil {
+		return ""
+	}
+	return b.cloud.Region
 }

@@ -191,6 +191,7 @@ func (b *Backend) openStepFunctions(ctx context.Context) (*stepfn.Client, error)
 	return stepfn.New(stepfn.Options{
 		Config: aws.Config{Region: region}, Endpoint: o.StepFunctions, Connections: o.Connections, Transport: o.Transport,
 		StateMachine: machineARN(orDefault(o.StateMachine, StateMachine), "aws", region, orDefault(o.AccountID, "000000000000")),
+		ReportRate:   or(o.ReportRate, 0),
 	})
 }
 

@@ -53,7 +53,7 @@ func run(ctx context.Context, in config.Input, std Streams, at machine) int {
 		fmt.Fprintln(std.Out, in.Version)
 		return program.ExitOK
 	}
-	rt, err := program.Start(ctx, "producer", cfg.Log, std.Err)
+	rt, err := program.Start(ctx, program.Options{Name: "producer", Log: cfg.Log, Getenv: in.Getenv, Stderr: std.Err})
 	if err != nil {
 		return program.Usage(err, std.Err)
 	}
