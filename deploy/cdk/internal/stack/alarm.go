@@ -5,6 +5,7 @@ import (
 
 	cw "github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
 	"github.com/aws/jsii-runtime-go"
@@ -45,6 +46,13 @@ func (p *parts) topic() awssns.ITopic {
 	topic := awssns.NewTopic(p.stack, jsii.String("Alarms"), &awssns.TopicProps{
 		TopicName: p.name("alarms"), DisplayName: jsii.String("Callfleet " + p.knobs.Prefix), EnforceSSL: jsii.Bool(true),
 	})
+	// The policy above takes the place of the one that lets the account publish.
+	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions:    jsii.Strings("sns:Publish"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
+		Resources:  &[]*string{topic.TopicArn()},
+		Conditions: &map[string]any{"StringEquals": map[string]*string{"aws:SourceAccount": p.stack.Account()}},
+	}))
 	if p.knobs.AlarmEmail != "" {
 		topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(jsii.String(p.knobs.AlarmEmail), nil))
 	}

@@ -17,18 +17,20 @@ func (p *parts) addCollector(definition task) awsecs.ContainerDefinition {
 		p.allow(definition.TaskRole(), traceGrant())
 	}
 	name := *definition.Family()
+	program := strings.TrimPrefix(name, p.knobs.Prefix+"-")
 	return definition.AddContainer(jsii.String("collector"), &awsecs.ContainerDefinitionOptions{
 		Image:                  awsecs.ContainerImage_FromRegistry(jsii.String(p.knobs.CollectorImage), nil),
 		Essential:              jsii.Bool(false),
 		ReadonlyRootFilesystem: jsii.Bool(true),
 		User:                   jsii.String(user),
+		LinuxParameters:        p.noPrivileges(program + "CollectorLinux"),
 		MemoryLimitMiB:         jsii.Number(collectorMiB),
 		Environment: &map[string]*string{
 			"AOT_CONFIG_CONTENT": jsii.String(collectorConfig(p.knobs.Traces, p.knobs.OTLPEndpoint)),
 		},
 		StopTimeout: awscdk.Duration_Seconds(jsii.Number(stopSeconds)),
 		Logging: awsecs.LogDriver_AwsLogs(&awsecs.AwsLogDriverProps{
-			LogGroup:     p.newLogGroup(strings.TrimPrefix(name, p.knobs.Prefix+"-")+"CollectorLog", "/callfleet/"+name+"/collector"),
+			LogGroup:     p.newLogGroup(program+"CollectorLog", "/callfleet/"+p.knobs.Prefix+"/"+program+"-collector"),
 			StreamPrefix: jsii.String("collector"),
 			Mode:         awsecs.AwsLogDriverMode_NON_BLOCKING,
 		}),

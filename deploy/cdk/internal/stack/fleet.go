@@ -25,10 +25,16 @@ type (
 
 func (p *parts) addCluster() {
 	p.cluster = awsecs.NewCluster(p.stack, jsii.String("Cluster"), &awsecs.ClusterProps{
-		ClusterName:                    jsii.String(p.knobs.Prefix),
-		Vpc:                            p.network.vpc,
-		ContainerInsightsV2:            awsecs.ContainerInsights_ENABLED, // scaling needs its RunningTaskCount
-		EnableFargateCapacityProviders: jsii.Bool(true),
+		ClusterName:         jsii.String(p.knobs.Prefix),
+		Vpc:                 p.network.vpc,
+		ContainerInsightsV2: awsecs.ContainerInsights_ENABLED, // scaling needs its RunningTaskCount
+	})
+	// The construct's own way to this leaves open whether a service is made
+	// before its cluster has the providers.
+	p.providers = awsecs.NewCfnClusterCapacityProviderAssociations(p.stack, jsii.String("CapacityProviders"), &awsecs.CfnClusterCapacityProviderAssociationsProps{
+		Cluster:                         p.cluster.ClusterName(),
+		CapacityProviders:               jsii.Strings("FARGATE", "FARGATE_SPOT"),
+		DefaultCapacityProviderStrategy: []any{},
 	})
 }
 
@@ -85,9 +91,7 @@ func (p *parts) container(g program, definition task) *awsecs.ContainerDefinitio
 			StreamPrefix: jsii.String(g.name),
 			Mode:         awsecs.AwsLogDriverMode_NON_BLOCKING, // calls matter more than lines about them
 		}),
-		LinuxParameters: awsecs.NewLinuxParameters(p.stack, jsii.String(g.id+"Linux"), &awsecs.LinuxParametersProps{
-			InitProcessEnabled: jsii.Bool(false), // the programs take SIGTERM themselves
-		}),
+		LinuxParameters: p.noPrivileges(g.id + "Linux"),
 	}
 	if g.isServer {
 		options.HealthCheck = &awsecs.HealthCheck{
@@ -99,6 +103,13 @@ func (p *parts) container(g program, definition task) *awsecs.ContainerDefinitio
 		}
 	}
 	return options
+}
+
+// noPrivileges takes from a container what root could do, if it were root.
+func (p *parts) noPrivileges(id string) awsecs.LinuxParameters {
+	linux := awsecs.NewLinuxParameters(p.stack, jsii.String(id), nil)
+	linux.DropCapabilities(awsecs.Capability_ALL)
+	return linux
 }
 
 // environment is what every program is told, and what this one is told beside
@@ -203,7 +214,9 @@ func (p *parts) newService(id, name string, definition task, props *awsecs.Farga
 	props.MaxHealthyPercent = jsii.Number(200)
 	props.EnableECSManagedTags = jsii.Bool(true)
 	props.PropagateTags = awsecs.PropagatedTagSource_SERVICE
-	return awsecs.NewFargateService(p.stack, jsii.String(id), props)
+	made := awsecs.NewFargateService(p.stack, jsii.String(id), props)
+	made.Node().AddDependency(p.providers)
+	return made
 }
 
 // addProducer is a task to run once, by "aws ecs run-task" with a command of

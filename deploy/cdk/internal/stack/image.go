@@ -22,7 +22,6 @@ func (p *parts) image(program, reference string) awsecs.ContainerImage {
 		return awsecs.ContainerImage_FromAsset(jsii.String(p.root), &awsecs.AssetImageProps{
 			Target:   jsii.String(program),
 			Platform: platform,
-			Exclude:  jsii.Strings(".git", "bin", "deploy", "docs", ".ci", ".callfleet", "**/*.test", "results.jsonl"),
 		})
 	}
 	m := ecrForm.FindStringSubmatch(reference)

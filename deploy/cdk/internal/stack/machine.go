@@ -52,7 +52,7 @@ func (p *parts) addMachines(d definitions) {
 }
 
 func (p *parts) newMachine(id, name, definition string, substitutions map[string]*string) sfn.StateMachine {
-	return sfn.NewStateMachine(p.stack, jsii.String(id), &sfn.StateMachineProps{
+	machine := sfn.NewStateMachine(p.stack, jsii.String(id), &sfn.StateMachineProps{
 		StateMachineName:        jsii.String(name),
 		StateMachineType:        sfn.StateMachineType_STANDARD,
 		DefinitionBody:          sfn.DefinitionBody_FromString(jsii.String(definition)),
@@ -66,6 +66,12 @@ func (p *parts) newMachine(id, name, definition string, substitutions map[string
 			IncludeExecutionData: jsii.Bool(false), // params and answers may hold secrets
 		},
 	})
+	// cfn-lint knows a Succeed state without OutputPath only. The definitions are
+	// checked by "producer lint" and by our own engine.
+	machine.Node().DefaultChild().(awscdk.CfnResource).AddMetadata(jsii.String("cfn-lint"), map[string]any{
+		"config": map[string]any{"ignore_checks": []string{"E3601"}},
+	})
+	return machine
 }
 
 // addFunction is the tutorial's function, with cmd/lambda in it.

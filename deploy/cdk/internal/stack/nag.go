@@ -1,23 +1,81 @@
 package stack
 
 import (
+	"regexp"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 )
 
-// explain gives the reason of everything that cdk-nag would object to.
-func (p *parts) explain() {
+// Resources that end in a wildcard, as cdk-nag names them.
+const anywhere = "Resource::*"
+
+func findingOf(service, resource string) string {
+	return "Resource::arn:<AWS::Partition>:" + service + ":<AWS::Region>:<AWS::AccountId>:" + resource
 }
 
-func suppress(c constructs.IConstruct, rule, reason string, appliesTo ...string) {
-	s := &cdknag.NagPackSuppression{Id: jsii.String(rule), Reason: jsii.String(reason)}
-	if len(appliesTo) > 0 {
-		list := make([]any, len(appliesTo))
-		for i, a := range appliesTo {
-			list[i] = a
-		}
-		s.AppliesTo = &list
+// Why a permission is wider than one resource.
+const (
+	whyRunQueues   = "A run has a queue of its own, PREFIX-results-RUN, made and removed by the producer: only the beginning of the name is known."
+	whyTasks       = "A task learns its id when it starts: it may protect tasks of this cluster alone."
+	whyExecutions  = "Executions are named by the requests: those of this state machine alone."
+	whyReport      = "AWS lists no resource type for SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat; the token stands for its task."
+	whyTraces      = "AWS lists no resource type for xray:PutTraceSegments and xray:PutTelemetryRecords."
+	whyLogDelivery = "AWS lists no resource type for the delivery of Step Functions logs (logs:CreateLogDelivery and its kin) and for X-Ray."
+	whyListQueues  = "AWS lists no resource type for sqs:ListQueues."
+	whyQuotas      = "Quotas are named by codes: those of Step Functions alone, to read."
+	whyPull        = "AWS lists no resource type for ecr:GetAuthorizationToken; pulling is allowed from the program's repository alone."
+	whyEnvironment = "The variables are addresses and numbers. Secrets of APIs are no settings of the fleet."
+)
+
+// explain gives cdk-nag, and whoever reads the template, the reason of
+// everything that it objects to.
+func (p *parts) explain() {
+	runQueues := findingOf("sqs", p.knobs.Prefix+"-results-*")
+	tasks := pattern(findingOf("ecs", "task/<Cluster"), ">/*")
+	executions := pattern(findingOf("states", "execution:<CallApi"), ".Name>:*")
+
+	starter, worker := p.starter.TaskDefinition().TaskRole(), p.worker.TaskDefinition().TaskRole()
+	suppress(starter, "IAM5", whyRunQueues, runQueues)
+	suppress(starter, "IAM5", whyExecutions, executions)
+	suppress(starter, "IAM5", whyTasks, tasks)
+	suppress(worker, "IAM5", whyRunQueues, runQueues)
+	suppress(worker, "IAM5", whyTasks, tasks)
+	suppress(worker, "IAM5", whyReport+" "+whyTraces, anywhere)
+	if p.knobs.Traces == "xray" {
+		suppress(starter, "IAM5", whyTraces, anywhere)
+		suppress(p.producer.TaskRole(), "IAM5", whyTraces, anywhere)
+	}
+	suppress(p.policy, "IAM5", whyRunQueues, runQueues)
+	suppress(p.policy, "IAM5", whyExecutions, executions)
+	suppress(p.policy, "IAM5", whyListQueues, anywhere)
+	suppress(p.policy, "IAM5", whyQuotas, findingOf("servicequotas", "states/*"))
+	suppress(p.machines.callAPI, "IAM5", whyLogDelivery, anywhere)
+	if p.machines.tutorial != nil {
+		suppress(p.machines.tutorial, "IAM5", whyLogDelivery, anywhere)
+		suppress(p.machines.function.Role(), "IAM5", whyTraces, anywhere)
+	}
+	for _, definition := range []awsecs.TaskDefinition{p.starter.TaskDefinition(), p.worker.TaskDefinition(), p.producer} {
+		suppress(definition, "ECS2", whyEnvironment, nil)
+		suppress(definition.ExecutionRole(), "IAM5", whyPull, anywhere)
+	}
+}
+
+// pattern is a finding with a logical id in it.
+func pattern(before, after string) *cdknag.RegexAppliesTo {
+	return &cdknag.RegexAppliesTo{Regex: jsii.String("/^" + escape(before) + "[A-Za-z0-9]*" + escape(after) + "$/")}
+}
+
+var slashes = regexp.MustCompile(`/`)
+
+func escape(text string) string { return slashes.ReplaceAllString(regexp.QuoteMeta(text), `\/`) }
+
+func suppress(c constructs.IConstruct, rule, reason string, finding any) {
+	s := &cdknag.NagPackSuppression{Id: jsii.String("AwsSolutions-" + rule), Reason: jsii.String(reason)}
+	if finding != nil {
+		s.AppliesTo = &[]any{finding}
 	}
 	cdknag.NagSuppressions_AddResourceSuppressions(c, &[]*cdknag.NagPackSuppression{s}, jsii.Bool(true))
 }

@@ -7,18 +7,26 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"callfleet/deploy/cdk/internal/knob"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 )
 
-// Name is the name of the stack.
-const Name = "Callfleet"
+// Name is the name of the stack with the prefix of the queues. Two fleets of
+// one account and region differ in both.
+func Name(prefix string) string {
+	if prefix == knob.Defaults().Prefix {
+		return "Callfleet"
+	}
+	return "Callfleet-" + strings.ReplaceAll(prefix, "_", "-")
+}
 
 // Options is where an app is made.
 type Options struct {
@@ -94,21 +102,22 @@ type parts struct {
 	knobs knob.Knobs
 	root  string
 
-	queues   queues
-	table    table
-	machines machines
-	network  network
-	cluster  cluster
-	starter  service
-	worker   service
-	producer task
-	policy   awsiam.ManagedPolicy // of the producer
-	alarms   []awscloudwatch.IAlarm
+	queues    queues
+	table     table
+	machines  machines
+	network   network
+	cluster   cluster
+	providers awsecs.CfnClusterCapacityProviderAssociations
+	starter   service
+	worker    service
+	producer  task
+	policy    awsiam.ManagedPolicy // of the producer
+	alarms    []awscloudwatch.IAlarm
 }
 
 func build(app awscdk.App, k knob.Knobs, root string, d definitions) awscdk.Stack {
 	p := &parts{knobs: k, root: root}
-	p.stack = awscdk.NewStack(app, jsii.String(Name), &awscdk.StackProps{
+	p.stack = awscdk.NewStack(app, jsii.String(Name(k.Prefix)), &awscdk.StackProps{
 		Description: jsii.String("Callfleet: templated API calls as steps of Step Functions workflows"),
 	})
 	p.addQueues()
