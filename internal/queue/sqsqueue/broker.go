@@ -66,7 +66,7 @@ func (o Options) withDefaults() (Options, error) {
 		errs = append(errs, fmt.Errorf("feed lease %s: want 0 to %s", o.FeedLease, maxVisibility))
 	}
 	o.MaxDeliver = orDefault(o.MaxDeliver, defaultMaxDeliver)
-	o.Wait = orDefault(o.Wait, defaultWait)
+	o.Wait = wholeSeconds(orDefault(o.Wait, defaultWait))
 	o.Linger = max(orDefault(o.Linger, defaultLinger), 0)
 	o.FeedLease = orDefault(o.FeedLease, defaultFeedLease)
 	if o.Logger == nil {

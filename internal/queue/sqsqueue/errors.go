@@ -37,6 +37,11 @@ func (t trouble) temporary() bool {
 	return false
 }
 
+// urgent tells that it may take somebody to end it.
+func (t trouble) urgent() bool {
+	return t == noQueue || t == denied || t == credentials || t == refused
+}
+
 // troubles sorts the codes that SQS and its front doors give. What is not
 // listed is told by the class of the error.
 var troubles = map[string]trouble{
@@ -100,15 +105,10 @@ type failure struct {
 }
 
 func (b *Broker) explain(action, full string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !isAnswer(err) {
+	if err == nil || errors.Is(err, context.Canceled) { // nobody waits for it any more
 		return err
 	}
 	return &failure{trouble: troubleOf(err), action: action, queue: full, region: b.region, err: err}
-}
-
-func isAnswer(err error) bool {
-	var e smithy.APIError
-	return errors.As(err, &e)
 }
 
 func (f *failure) Error() string {
