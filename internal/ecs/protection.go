@@ -44,10 +44,10 @@ type Protection struct {
 	hopeless bool      // the agent will never do it
 }
 
-// Protection returns the protection of this task, which is off; nil when the
-// agent has no endpoint for it.
+// Protection returns the protection of this task, which is off; nil outside ECS
+// and when the agent has no endpoint for it.
 func (e *Environment) Protection(o ProtectionOptions) *Protection {
-	if e.agent == "" {
+	if e == nil || e.agent == "" {
 		return nil
 	}
 	o.Expiry = max(cmp.Or(o.Expiry, 10*time.Minute).Truncate(time.Minute), time.Minute)

@@ -259,6 +259,9 @@ func newResource(ctx context.Context, o Options, s settings) (*resource.Resource
 	if o.Version != "" {
 		attrs = append(attrs, semconv.ServiceVersion(o.Version))
 	}
+	for k, v := range o.Attributes {
+		attrs = append(attrs, attribute.String(k, v))
+	}
 	attrs = append(attrs, s.attributes...)
 	if s.service != "" {
 		attrs = append(attrs, semconv.ServiceName(s.service))

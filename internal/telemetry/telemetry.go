@@ -34,6 +34,9 @@ import (
 type Options struct {
 	Service string // service.name, unless OTEL_SERVICE_NAME says otherwise
 	Version string // service.version; "" leaves it out
+	// Attributes describe where the program runs, by the keys of OpenTelemetry's
+	// conventions. OTEL_RESOURCE_ATTRIBUTES wins over them.
+	Attributes map[string]string
 	// Getenv reads the OTEL_* variables; nil is os.Getenv. What the exporters
 	// read by themselves (headers, certificates, timeouts) they always take
 	// from the process's environment.
@@ -54,10 +57,10 @@ type Telemetry struct {
 	abort    func()                   // closes aborted, once
 }
 
-// Start is New with the process's environment, made the global providers of
-// OpenTelemetry. A program calls it once.
-func Start(ctx context.Context, service, version string) (*Telemetry, error) {
-	t, err := New(ctx, Options{Service: service, Version: version})
+// Start is New, made the global providers of OpenTelemetry. A program calls it
+// once.
+func Start(ctx context.Context, o Options) (*Telemetry, error) {
+	t, err := New(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func begin(ctx context.Context, in config.Input, stderr io.Writer, first config.
 	if cfg.HealthCheck {
 		return program.HealthCheck(ctx, cfg.Listen, stderr)
 	}
-	rt, err := program.Start(ctx, "worker", cfg.Log, stderr)
+	rt, err := program.Start(ctx, program.Options{Name: "worker", Log: cfg.Log, Getenv: in.Getenv, Stderr: stderr})
 	if err != nil {
 		return program.Usage(err, stderr)
 	}

@@ -23,7 +23,7 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 	if cfg.HealthCheck {
 		return program.HealthCheck(ctx, cfg.Listen, stderr)
 	}
-	rt, err := program.Start(ctx, "stepfunctions", cfg.Log, stderr)
+	rt, err := program.Start(ctx, program.Options{Name: "stepfunctions", Log: cfg.Log, Getenv: in.Getenv, Stderr: stderr})
 	if err != nil {
 		return program.Usage(err, stderr)
 	}

@@ -16,6 +16,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/version"
 	"callfleet/internal/config"
+	"callfleet/internal/ecs"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/telemetry"
 )
@@ -47,22 +48,49 @@ func Usage(err error, stderr io.Writer) int {
 	return ExitFailed
 }
 
+// Options are what Start needs.
+type Options struct {
+	Name   string // of the program
+	Log    config.Log
+	Getenv func(string) string
+	Stderr io.Writer
+}
+
 // Runtime is what a program has before it opens anything.
 type Runtime struct {
 	Name      string
 	Logger    *slog.Logger
 	Telemetry *telemetry.Telemetry
+	Task      *ecs.Environment // nil outside ECS
 }
 
-// Start sets up logs and telemetry.
-func Start(ctx context.Context, name string, log config.Log, stderr io.Writer) (*Runtime, error) {
-	logger := telemetry.NewLogger(stderr, log.Level, log.Format)
+// Start sets up logs and telemetry; every field is required. On ECS it asks first which task this is,
+// for a few seconds at most.
+func Start(ctx context.Context, o Options) (*Runtime, error) {
+	logger := telemetry.NewLogger(o.Stderr, o.Log.Level, o.Log.Format)
 	slog.SetDefault(logger)
-	t, err := telemetry.Start(ctx, "callfleet-"+name, version.Running())
-	if err != nil {
+	r := &Runtime{Name: o.Name, Logger: logger, Task: ecs.FromEnv(o.Getenv)}
+	where := telemetry.Options{Service: "callfleet-" + o.Name, Version: version.Running(), Getenv: o.Getenv, Logger: logger}
+	if r.Task != nil {
+		where.Attributes = describe(ctx, r.Task, logger)
+	}
+	var err error
+	if r.Telemetry, err = telemetry.Start(ctx, where); err != nil {
 		return nil, err
 	}
-	return &Runtime{Name: name, Logger: logger, Telemetry: t}, nil
+	return r, nil
+}
+
+// describe returns the task's resource attributes. A task that cannot be
+// described does its work all the same.
+func describe(ctx context.Context, task *ecs.Environment, logger *slog.Logger) map[string]string {
+	m, err := task.Metadata(ctx)
+	if err != nil {
+		logger.Warn("telemetry will not tell all about this ECS task", "error", err)
+	}
+	logger.Info("running on ECS", "task", m.TaskID(), "cluster", m.Cluster, "service", m.Service, "family", m.Family,
+		"revision", m.Revision, "zone", m.AvailabilityZone, "cpu", m.Limits.CPU, "memory_mib", m.Limits.Memory)
+	return m.Attributes()
 }
 
 // Close sends what telemetry still holds.

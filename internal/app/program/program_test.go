@@ -47,7 +47,7 @@ func TestUsage(t *testing.T) {
 func TestRuntimeLogsWhereItIsTold(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	rt, err := Start(t.Context(), "worker", config.Log{Level: slog.LevelWarn, Format: "text"}, &log)
+	rt, err := Start(t.Context(), Options{Name: "worker", Log: config.Log{Level: slog.LevelWarn, Format: "text"}, Getenv: func(string) string { return "" }, Stderr: &log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 	if cfg.HealthCheck {
 		return program.HealthCheck(ctx, cfg.Listen, stderr)
 	}
-	rt, err := program.Start(ctx, "sampleapi", cfg.Log, stderr)
+	rt, err := program.Start(ctx, program.Options{Name: "sampleapi", Log: cfg.Log, Getenv: in.Getenv, Stderr: stderr})
 	if err != nil {
 		return program.Usage(err, stderr)
 	}
