@@ -66,7 +66,9 @@ func TestErrorsAreTranslated(t *testing.T) {
 		want error
 	}{
 		{"TaskTimedOut", call.ErrTaskGone}, {"InvalidToken", call.ErrTaskGone}, {"TaskDoesNotExist", call.ErrTaskGone},
-		{"InvalidOutput", stepfn.ErrInvalid}, {"ValidationException", stepfn.ErrInvalid}, {"ThrottlingException", stepfn.ErrThrottled},
+		{"InvalidOutput", stepfn.ErrInvalid}, {"ValidationException", stepfn.ErrInvalid},
+		{"AccessDeniedException", stepfn.ErrDenied}, {"ExpiredTokenException", stepfn.ErrCredentials},
+		{"UnrecognizedClientException", stepfn.ErrCredentials}, {"InvalidSignatureException", stepfn.ErrCredentials},
 	} {
 		s, c := setupAttempts(t, 1)
 		s.AddTask("the-secret")

@@ -23,7 +23,7 @@ func (c *Client) Deploy(ctx context.Context, name string, definition []byte) (ar
 	}
 	var exists *types.StateMachineAlreadyExists
 	if !errors.As(err, &exists) {
-		return "", translate(err, "create state machine "+name)
+		return "", c.translate(err, "create state machine "+name)
 	}
 	arn, err = c.find(ctx, name)
 	if err != nil {
@@ -31,7 +31,7 @@ func (c *Client) Deploy(ctx context.Context, name string, definition []byte) (ar
 	}
 	_, err = c.api.UpdateStateMachine(ctx, &sfn.UpdateStateMachineInput{StateMachineArn: &arn, Definition: &text, RoleArn: &c.role})
 	if err != nil {
-		return "", translate(err, "update state machine "+name)
+		return "", c.translate(err, "update state machine "+name)
 	}
 	return arn, nil
 }
@@ -42,7 +42,7 @@ func (c *Client) find(ctx context.Context, name string) (string, error) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return "", translate(err, "list state machines")
+			return "", c.translate(err, "list state machines")
 		}
 		for _, m := range page.StateMachines {
 			if aws.ToString(m.Name) == name {

@@ -37,7 +37,7 @@ func (c *Client) History(ctx context.Context, execution string) iter.Seq2[Event,
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(Event{}, translate(err, "get history of "+execution))
+				yield(Event{}, c.translate(err, "get history of "+execution))
 				return
 			}
 			for i := range page.Events {

@@ -34,7 +34,7 @@ func (c *Client) Describe(ctx context.Context, execution string) (Execution, err
 	}
 	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn})
 	if err != nil {
-		return Execution{}, translate(err, "describe execution "+execution)
+		return Execution{}, c.translate(err, "describe execution "+execution)
 	}
 	return Execution{
 		ARN: aws.ToString(out.ExecutionArn), Name: aws.ToString(out.Name), StateMachine: aws.ToString(out.StateMachineArn),
@@ -56,7 +56,7 @@ func (c *Client) List(ctx context.Context, status call.Status) iter.Seq2[Executi
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(Execution{}, translate(err, "list executions"))
+				yield(Execution{}, c.translate(err, "list executions"))
 				return
 			}
 			for _, e := range page.Executions {
@@ -86,7 +86,7 @@ func (c *Client) Stop(ctx context.Context, execution, errorName, cause string) e
 		in.Cause = aws.String(cut(cause, maxCause))
 	}
 	_, err = c.api.StopExecution(ctx, in)
-	return translate(err, "stop execution "+execution)
+	return c.translate(err, "stop execution "+execution)
 }
 
 // executionARN takes a name or an ARN. The ARN of an execution follows from

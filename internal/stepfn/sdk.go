@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
@@ -22,9 +23,13 @@ import (
 // newHTTPClient makes connections for very many calls at once. Redirects are
 // not followed: no answer of the API is one.
 func newHTTPClient(o Options) *http.Client {
-	if o.Transport == nil {
-		d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	switch {
+	case o.Transport != nil:
+	case o.Endpoint != "":
+		d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 		o.Transport = h1.New(h1.Options{Dial: d.DialContext, HeaderTimeout: o.Timeout, IdlePerHost: o.Connections})
+	default:
+		o.Transport = awsTransport(o)
 	}
 	return &http.Client{
 		Transport:     o.Transport,
@@ -32,14 +37,30 @@ func newHTTPClient(o Options) *http.Client {
 	}
 }
 
+const dialTimeout = 10 * time.Second
+
+// awsTransport is that of the configuration, or the SDK's own: AWS is reached
+// through the proxies and with the certificates that its tools use.
+func awsTransport(o Options) http.RoundTripper {
+	client, ok := o.Config.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		client = awshttp.NewBuildableClient()
+	}
+	client = client.WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout })
+	return client.WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = o.Connections, o.Connections
+		t.ResponseHeaderTimeout = o.Timeout
+	}).GetTransport()
+}
+
 // sdkOptions are built by hand instead of from the shared configuration: each
 // call copies them and assembles its middleware anew, so what is not needed is
 // left out.
-func sdkOptions(o Options, hc *http.Client, retryable func([]retry.IsErrorRetryable) []retry.IsErrorRetryable) sfn.Options {
+func (c *Client) sdkOptions(o Options, retryable func([]retry.IsErrorRetryable) []retry.IsErrorRetryable) sfn.Options {
 	opts := sfn.Options{
 		Region:      cmp.Or(o.Config.Region, "us-east-1"),
 		Credentials: o.Config.Credentials,
-		HTTPClient:  hc,
+		HTTPClient:  c.http,
 		Logger:      logging.Nop{},
 		Retryer: retry.NewStandard(func(s *retry.StandardOptions) {
 			s.MaxAttempts = o.MaxAttempts
@@ -53,11 +74,25 @@ func sdkOptions(o Options, hc *http.Client, retryable func([]retry.IsErrorRetrya
 	}
 	if o.Endpoint != "" {
 		opts.BaseEndpoint = aws.String(o.Endpoint)
-		if opts.Credentials == nil {
-			opts.Credentials = aws.AnonymousCredentials{}
-		}
+	} else { // AWS_ENDPOINT_URL_SFN and the like take the SDK to find
+		shared := sfn.NewFromConfig(o.Config).Options()
+		opts.BaseEndpoint, opts.EndpointOptions = shared.BaseEndpoint, shared.EndpointOptions
+	}
+	switch {
+	case opts.Credentials == nil && opts.BaseEndpoint != nil:
+		opts.Credentials = aws.AnonymousCredentials{}
+	case opts.Credentials != nil && !aws.IsCredentialsProvider(opts.Credentials, aws.AnonymousCredentials{}):
+		opts.Credentials = c.credentials
 	}
 	return opts
+}
+
+// place is where the requests go, for errors.
+func place(o sfn.Options) string {
+	if o.BaseEndpoint != nil {
+		return *o.BaseEndpoint
+	}
+	return "AWS in region " + o.Region
 }
 
 // retryAll is the SDK's own choice: throttling, server errors, lost

@@ -1,6 +1,7 @@
 package stepfntest
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 )
@@ -37,6 +38,17 @@ func (s *Server) do(operation string, in object) (any, error) {
 		}
 		s.machines[name] = text("definition")
 		return object{"updateDate": 1.0}, nil
+	case "DescribeStateMachine":
+		name := strings.TrimPrefix(text("stateMachineArn"), arnPrefix+"stateMachine:")
+		d, ok := s.machines[name]
+		if !ok {
+			return nil, refuse("StateMachineDoesNotExist")
+		}
+		return object{
+			"stateMachineArn": arnPrefix + "stateMachine:" + name, "name": name, "type": "STANDARD", "status": "ACTIVE", "definition": d,
+			"roleArn": "arn:aws:iam::123456789012:role/" + name, "creationDate": 1.0,
+			"loggingConfiguration": object{"level": "ERROR"}, "tracingConfiguration": object{"enabled": true},
+		}, nil
 	case "ListStateMachines":
 		var list []object
 		for name := range s.machines {
@@ -50,6 +62,12 @@ func (s *Server) do(operation string, in object) (any, error) {
 func (s *Server) start(machine, name, input string) (any, error) {
 	if machine != Machine {
 		return nil, refuse("StateMachineDoesNotExist")
+	}
+	if strings.ContainsAny(name, " <>/") {
+		return nil, refuse("InvalidName")
+	}
+	if !json.Valid([]byte(input)) {
+		return nil, refuse("InvalidExecutionInput")
 	}
 	answer := object{"executionArn": executionARN(name), "startDate": 1.0}
 	if x := s.find(name); x != nil {
