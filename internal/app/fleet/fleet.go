@@ -28,7 +28,8 @@ type Options struct {
 	Drain          time.Duration
 	StartRate      *float64 // starts per second, 0 is no limit; nil is what the Step Functions API allows an account
 	MaxBacklog     int
-	ResponseLimit  int // bytes
+	ResponseLimit  int             // bytes
+	Busy           func(busy bool) // told when calls begin and end, see worker.Options; nil is nobody
 	Logger         *slog.Logger
 	Tracers        trace.TracerProvider // nil is OpenTelemetry's global one
 }
@@ -85,7 +86,7 @@ func (m *Member) Services() []lifecycle.Service {
 		services = append(services, m.service("worker", m.newWorker))
 	}
 	if m.options.Start {
-		services = append(services, m.service("starter", m.newStarter))
+		services = append(services, m.service("backlog", m.newBacklog), m.service("starter", m.newStarter))
 	}
 	return services
 }
@@ -123,7 +124,7 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 	}
 	w, err := worker.New(deps, worker.Options{
 		Slots: m.options.Slots, DrainTimeout: m.options.Drain, HeartbeatEvery: m.options.HeartbeatEvery, Logger: m.options.Logger,
-		TracerProvider: m.options.Tracers, System: m.backend.System,
+		TracerProvider: m.options.Tracers, System: m.backend.System, Busy: m.options.Busy,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, tasks.Close())

@@ -138,7 +138,7 @@ func TestARoleIsNeeded(t *testing.T) {
 func TestRolesAreServices(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]Options{
-		"backend worker": {Call: true}, "backend starter": {Start: true}, "backend worker starter": {Start: true, Call: true},
+		"backend worker": {Call: true}, "backend backlog starter": {Start: true}, "backend worker backlog starter": {Start: true, Call: true},
 	} {
 		m, err := New(nil, o)
 		if err != nil {
@@ -246,7 +246,7 @@ func work(t *testing.T, stack *local.Stack, first config.Address) string {
 	log := &watched{lines: make(chan string, 100)}
 	ended := make(chan int, 1)
 	go func() {
-		ended <- begin(ctx, input("--queue", stack.BrokerURL(), "--stepfunctions", stack.URL(), "--listen", string(first)), log, first)
+		ended <- begin(ctx, input("--queue", stack.BrokerURL(), "--stepfunctions", stack.URL(), "--listen", string(first)), log, machine{listen: first})
 	}()
 	t.Cleanup(func() {
 		cancel()

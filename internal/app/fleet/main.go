@@ -9,6 +9,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/program"
 	"callfleet/internal/config"
+	"callfleet/internal/ecs"
 	"callfleet/internal/lifecycle"
 )
 
@@ -16,13 +17,18 @@ import (
 // next ones take any port.
 const defaultListen = "127.0.0.1:8084"
 
-// Main is cmd/worker: it returns the exit code.
-func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
-	return begin(ctx, in, stderr, defaultListen)
+// machine is where a worker runs.
+type machine struct {
+	listen     config.Address // of its first worker
+	protection ecs.ProtectionOptions
 }
 
-// begin is Main for a machine whose first worker listens there.
-func begin(ctx context.Context, in config.Input, stderr io.Writer, first config.Address) int {
+// Main is cmd/worker: it returns the exit code.
+func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
+	return begin(ctx, in, stderr, machine{listen: defaultListen})
+}
+
+func begin(ctx context.Context, in config.Input, stderr io.Writer, on machine) int {
 	cfg, err := config.ParseWorker(in)
 	if err != nil {
 		return program.Usage(err, stderr)
@@ -40,21 +46,27 @@ func begin(ctx context.Context, in config.Input, stderr io.Writer, first config.
 	} else {
 		program.CollectGarbage(program.SaveMemory)
 	}
-	return rt.Exit(run(ctx, cfg, rt, first))
+	return rt.Exit(run(ctx, cfg, rt, on))
 }
 
 // manySlots is where memory, not the processor, bounds a worker: most of its
 // calls wait. 10,000 of them fit into 300 MB.
 const manySlots = 4096
 
-func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, first config.Address) error {
-	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
-		return backend.Open(ctx, WorkerBackend(cfg, rt))
-	}, Options{
+func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machine) error {
+	on.protection.Logger = rt.Logger
+	protection := rt.Task.Protection(on.protection)
+	options := Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
 		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
-	})
+	}
+	if protection != nil {
+		options.Busy = protection.Set
+	}
+	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
+		return backend.Open(ctx, WorkerBackend(cfg, rt))
+	}, options)
 	if err != nil {
 		return err
 	}
@@ -62,11 +74,14 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, first con
 	defer stop()
 	health, service, err := program.Listen(ctx, lifecycle.ServerOptions{
 		Name: "health", Addr: string(cfg.Listen), Handler: group.HealthHandler(rt.Telemetry.MetricsHandler()), Logger: rt.Logger,
-	}, cfg.Listen == first)
+	}, cfg.Listen == on.listen)
 	if err != nil {
 		return fmt.Errorf("serve health (--listen sets the address): %w", err)
 	}
 	group.Add(service)
+	if protection != nil { // around the worker: it outlasts the drain
+		group.Add(lifecycle.Service{Name: "protection", Run: protection.Run})
+	}
 	group.Add(member.Services()...)
 	group.Add(lifecycle.Service{Name: "ready", Start: func(context.Context) error {
 		rt.Logger.Info("worker is ready", "roles", cfg.Roles, "slots", cfg.Slots, "health", health.URL())
