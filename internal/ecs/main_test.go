@@ -61,40 +61,38 @@ func (r *record) count(text string) int {
 	return strings.Count(r.all.String(), text)
 }
 
-// bundle is a protection that runs against an agent, in a bubble.
+// bundle is a protection that runs against an agent.
 type bundle struct {
-	*testing.T
 	agent *ecstest.Agent
 	p     *Protection
 	log   *record
 	stop  func() // and waits until it has stopped
 }
 
-func run(t *testing.T, o ProtectionOptions, test func(*bundle)) {
+// setup runs a protection in the bubble of t until the test ends.
+func setup(t *testing.T, o ProtectionOptions) *bundle {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		b := &bundle{T: t, agent: ecstest.New(), log: &record{}}
-		o.Logger = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
-		b.p = inBubble(b.agent).Protection(o)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- b.p.Run(ctx) }()
-		b.stop = sync.OnceFunc(func() {
-			cancel()
-			if err := <-ended; err != nil {
-				t.Errorf("run: %v", err)
-			}
-		})
-		defer b.stop()
-		test(b)
+	b := &bundle{agent: ecstest.New(), log: &record{}}
+	o.Logger = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	b.p = inBubble(b.agent).Protection(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.p.Run(ctx) }()
+	b.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
 	})
+	t.Cleanup(b.stop)
+	return b
 }
 
 // asked checks the requests so far, once all is quiet.
-func (b *bundle) asked(want string) {
-	b.Helper()
+func (b *bundle) asked(t *testing.T, want string) {
+	t.Helper()
 	synctest.Wait()
 	if got := b.agent.Sequence(); got != want {
-		b.Errorf("asked for %q, want %q", got, want)
+		t.Errorf("asked for %q, want %q", got, want)
 	}
 }

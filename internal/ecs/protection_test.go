@@ -12,10 +12,11 @@ import (
 
 func TestAnIdleTaskAsksForNothing(t *testing.T) {
 	t.Parallel()
-	run(t, ProtectionOptions{}, func(b *bundle) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, ProtectionOptions{})
 		time.Sleep(time.Hour)
 		b.stop()
-		b.asked("")
+		b.asked(t, "")
 	})
 }
 
@@ -23,26 +24,27 @@ func TestAnIdleTaskAsksForNothing(t *testing.T) {
 // these moments and no others.
 func TestProtectionFollowsTheWork(t *testing.T) {
 	t.Parallel()
-	run(t, ProtectionOptions{}, func(b *bundle) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, ProtectionOptions{})
 		began := time.Now()
 		time.Sleep(time.Minute)
 		b.p.Set(true)
-		b.asked("on 10")
+		b.asked(t, "on 10")
 		time.Sleep(12 * time.Minute)
-		b.asked("on 10, on 10, on 10")
+		b.asked(t, "on 10, on 10, on 10")
 		b.p.Set(false)
 		time.Sleep(5*time.Second - 1)
-		b.asked("on 10, on 10, on 10")
+		b.asked(t, "on 10, on 10, on 10")
 		time.Sleep(1)
-		b.asked("on 10, on 10, on 10, off")
+		b.asked(t, "on 10, on 10, on 10, off")
 		time.Sleep(time.Hour)
 		b.p.Set(true)
 		b.p.Set(true) // no edge
-		b.asked("on 10, on 10, on 10, off, on 10")
+		b.asked(t, "on 10, on 10, on 10, off, on 10")
 		want := []time.Duration{time.Minute, 6 * time.Minute, 11 * time.Minute, 13*time.Minute + 5*time.Second, 73*time.Minute + 5*time.Second}
 		for i, c := range b.agent.Calls() {
 			if at := c.At.Sub(began); at != want[i] {
-				b.Errorf("request %d came after %s, want %s", i, at, want[i])
+				t.Errorf("request %d came after %s, want %s", i, at, want[i])
 			}
 		}
 	})
@@ -51,7 +53,8 @@ func TestProtectionFollowsTheWork(t *testing.T) {
 // A thousand short calls in a row are one period of work.
 func TestFlickerIsOnePeriod(t *testing.T) {
 	t.Parallel()
-	run(t, ProtectionOptions{Expiry: 90 * time.Second, IdleFor: 2 * time.Second}, func(b *bundle) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, ProtectionOptions{Expiry: 90 * time.Second, IdleFor: 2 * time.Second})
 		for range 1000 {
 			b.p.Set(true)
 			synctest.Wait()
@@ -59,15 +62,15 @@ func TestFlickerIsOnePeriod(t *testing.T) {
 			b.p.Set(false)
 			time.Sleep(time.Millisecond)
 		}
-		b.asked("on 1")
+		b.asked(t, "on 1")
 		// A call too short to be seen starts the wait anew all the same.
 		time.Sleep(1500 * time.Millisecond)
 		b.p.Set(true)
 		b.p.Set(false)
 		time.Sleep(1500 * time.Millisecond)
-		b.asked("on 1")
+		b.asked(t, "on 1")
 		time.Sleep(time.Second)
-		b.asked("on 1, off")
+		b.asked(t, "on 1, off")
 	})
 }
 
@@ -87,21 +90,22 @@ func TestStoppingTakesTheProtectionOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run(t, ProtectionOptions{}, func(b *bundle) {
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, ProtectionOptions{})
 				b.p.Set(true)
 				synctest.Wait()
 				row.fail(b.agent)
 				began := time.Now()
 				b.stop()
-				b.asked(row.want)
+				b.asked(t, row.want)
 				if took := time.Since(began); took != row.took {
-					b.Errorf("stopping took %s, want %s", took, row.took)
+					t.Errorf("stopping took %s, want %s", took, row.took)
 				}
 				if left := !b.agent.Until().IsZero(); left != row.left {
-					b.Errorf("protected until %s, want left = %t", b.agent.Until(), row.left)
+					t.Errorf("protected until %s, want left = %t", b.agent.Until(), row.left)
 				}
 				if row.warn != "" && b.log.count(row.warn) != 1 || row.warn == "" && b.log.count("level=") != 0 {
-					b.Errorf("log:\n%s", &b.log.all)
+					t.Errorf("log:\n%s", &b.log.all)
 				}
 			})
 		})
@@ -122,11 +126,12 @@ func TestErrorsAreTriedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run(t, ProtectionOptions{}, func(b *bundle) {
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, ProtectionOptions{})
 				fail(b.agent)
 				b.p.Set(true)
 				time.Sleep(time.Minute)
-				b.asked(strings.TrimSuffix(strings.Repeat("on 10, ", 6), ", "))
+				b.asked(t, strings.TrimSuffix(strings.Repeat("on 10, ", 6), ", "))
 				calls := b.agent.Calls()
 				for i, bound := range []time.Duration{1, 2, 4, 8, 16} {
 					took := calls[i+1].At.Sub(calls[i].At)
@@ -134,11 +139,11 @@ func TestErrorsAreTriedAgain(t *testing.T) {
 						took -= agentTimeout
 					}
 					if bound *= time.Second; took < bound/2 || took > bound {
-						b.Errorf("pause %d is %s, want %s to %s", i, took, bound/2, bound)
+						t.Errorf("pause %d is %s, want %s to %s", i, took, bound/2, bound)
 					}
 				}
 				if b.log.count("level=WARN") != 1 || b.log.count("can be set again") != 1 {
-					b.Errorf("log:\n%s", &b.log.all)
+					t.Errorf("log:\n%s", &b.log.all)
 				}
 			})
 		})
@@ -148,7 +153,8 @@ func TestErrorsAreTriedAgain(t *testing.T) {
 // Edges do not hurry an agent that has trouble.
 func TestFlickerDoesNotStormATroubledAgent(t *testing.T) {
 	t.Parallel()
-	run(t, ProtectionOptions{}, func(b *bundle) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, ProtectionOptions{})
 		b.agent.Answer(1000, 500, ecstest.Broken)
 		for range 30 * 60 * 10 {
 			b.p.Set(true)
@@ -158,7 +164,7 @@ func TestFlickerDoesNotStormATroubledAgent(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := len(b.agent.Calls()); n > 70 {
-			b.Errorf("asked %d times within half an hour", n)
+			t.Errorf("asked %d times within half an hour", n)
 		}
 	})
 }
@@ -176,7 +182,8 @@ func TestHopelessIsSaidOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run(t, ProtectionOptions{}, func(b *bundle) {
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, ProtectionOptions{})
 				b.agent.Answer(1, row.status, row.body)
 				for range 10 {
 					b.p.Set(true)
@@ -185,9 +192,9 @@ func TestHopelessIsSaidOnce(t *testing.T) {
 					time.Sleep(time.Hour)
 				}
 				b.stop()
-				b.asked("on 10")
+				b.asked(t, "on 10")
 				if b.log.count("level=") != 1 || b.log.count(row.advice) != 1 {
-					b.Errorf("log:\n%s", &b.log.all)
+					t.Errorf("log:\n%s", &b.log.all)
 				}
 			})
 		})
@@ -198,13 +205,14 @@ func TestHopelessIsSaidOnce(t *testing.T) {
 // be left behind.
 func TestALostAnswerIsNoRefusal(t *testing.T) {
 	t.Parallel()
-	run(t, ProtectionOptions{}, func(b *bundle) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, ProtectionOptions{})
 		b.agent.AnswerAfter(http.StatusGatewayTimeout, "")
 		b.p.Set(true)
 		synctest.Wait()
 		b.p.Set(false)
 		time.Sleep(10 * time.Second)
-		b.asked("on 10, off")
+		b.asked(t, "on 10, off")
 
 		// The other way round: it may be off, and is asked for again.
 		b.p.Set(true)
@@ -212,12 +220,12 @@ func TestALostAnswerIsNoRefusal(t *testing.T) {
 		b.p.Set(false)
 		b.agent.AnswerAfter(http.StatusGatewayTimeout, "")
 		time.Sleep(5 * time.Second)
-		b.asked("on 10, off, on 10, off")
+		b.asked(t, "on 10, off, on 10, off")
 		b.p.Set(true)
 		time.Sleep(time.Second)
-		b.asked("on 10, off, on 10, off, on 10")
+		b.asked(t, "on 10, off, on 10, off, on 10")
 		if b.agent.Until().IsZero() {
-			b.Error("the task is busy and not protected")
+			t.Error("the task is busy and not protected")
 		}
 	})
 }
@@ -225,21 +233,23 @@ func TestALostAnswerIsNoRefusal(t *testing.T) {
 // A refused request has changed nothing: there is nothing to take off.
 func TestNothingIsTakenOffThatWasRefused(t *testing.T) {
 	t.Parallel()
-	run(t, ProtectionOptions{}, func(b *bundle) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, ProtectionOptions{})
 		b.agent.Answer(1, 200, ecstest.Blocked)
 		b.p.Set(true)
 		synctest.Wait()
 		b.p.Set(false)
 		time.Sleep(time.Hour)
 		b.stop()
-		b.asked("on 10")
+		b.asked(t, "on 10")
 	})
 }
 
 // Neither the work nor the end of the program waits for an agent that is mute.
 func TestNobodyWaitsForTheAgent(t *testing.T) {
 	t.Parallel()
-	run(t, ProtectionOptions{}, func(b *bundle) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, ProtectionOptions{})
 		b.agent.Stall(1)
 		began := time.Now()
 		b.p.Set(true)
@@ -248,9 +258,9 @@ func TestNobodyWaitsForTheAgent(t *testing.T) {
 		b.p.Set(true)
 		b.stop()
 		if took := time.Since(began); took != 0 {
-			b.Errorf("took %s", took)
+			t.Errorf("took %s", took)
 		}
-		b.asked("on 10, off")
+		b.asked(t, "on 10, off")
 	})
 }
 
