@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
@@ -48,7 +49,8 @@ var quiet = slog.New(slog.DiscardHandler)
 // stack is the product: a broker, a Step Functions server, a fleet member that
 // starts and calls, and what a producer opens.
 type stack struct {
-	broker   *natsembed.Server
+	place
+	broker   *natsembed.Server // of the event log, and of the queues that are not on SQS
 	tracers  func(service string) trace.TracerProvider
 	producer *backend.Backend
 	steps    *local.Stack
@@ -56,19 +58,34 @@ type stack struct {
 	dead     graveyard
 }
 
+// place is where queues and templates are; the zero place is the stack's own
+// broker.
+type place struct {
+	queue, templates string
+	aws              *aws.Config
+}
+
 // start starts everything; it stops with the test. tracers may be nil.
 func start(t *testing.T, tracers func(service string) trace.TracerProvider) *stack {
+	t.Helper()
+	return startAt(t, place{}, tracers)
+}
+
+func startAt(t *testing.T, at place, tracers func(service string) trace.TracerProvider) *stack {
 	t.Helper()
 	if tracers == nil {
 		tracers = func(string) trace.TracerProvider { return noop.NewTracerProvider() }
 	}
-	s := &stack{tracers: tracers}
+	s := &stack{place: at, tracers: tracers}
 	var err error
 	s.broker, err = natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0", Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.broker.Shutdown)
+	if s.queue == "" {
+		s.queue = s.broker.URL()
+	}
 	s.startSteps(t, "127.0.0.1:0")
 	s.startFleet(t)
 	if s.producer, err = s.open(t.Context()); err != nil {
@@ -80,7 +97,9 @@ func start(t *testing.T, tracers func(service string) trace.TracerProvider) *sta
 
 // open is what cmd/worker and cmd/producer do when servers run.
 func (s *stack) open(ctx context.Context) (*backend.Backend, error) {
-	return backend.Open(ctx, backend.Options{Queue: s.broker.URL(), StepFunctions: s.steps.URL(), Name: "e2e", Logger: quiet})
+	return backend.Open(ctx, backend.Options{
+		Queue: s.queue, Templates: s.templates, AWS: s.aws, StepFunctions: s.steps.URL(), Name: "e2e", Logger: quiet,
+	})
 }
 
 func (s *stack) startSteps(t *testing.T, listen string) {
@@ -92,7 +111,7 @@ func (s *stack) startSteps(t *testing.T, listen string) {
 	}
 	t.Cleanup(caller.Close)
 	steps, services, err := local.New(t.Context(), local.Options{
-		Queue: s.broker.URL(), Listen: listen, Renderer: template.NewRenderer(template.Options{}), Caller: caller,
+		Queue: s.queue, EventLog: s.broker.URL(), Templates: s.templates, AWS: s.aws, Listen: listen, Renderer: template.NewRenderer(template.Options{}), Caller: caller,
 		Logger: quiet, Tracers: tracers,
 	})
 	if err != nil {

@@ -57,6 +57,8 @@ type Options struct {
 	// Embedded is a connection to a broker in this process, used in place of
 	// Queue.
 	Embedded *nats.Conn
+	// AWS is used in place of what the environment says; nil loads that.
+	AWS *aws.Config
 	// Transport carries the requests to a Step Functions server in this
 	// process; nil goes over the network.
 	Transport http.RoundTripper
@@ -109,7 +111,7 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	b := &Backend{options: o}
+	b := &Backend{options: o, cloud: o.AWS}
 	if err := b.open(ctx); err != nil {
 		b.Close()
 		return nil, err

@@ -51,6 +51,7 @@ type Options struct {
 	Renderer function.Renderer
 	Caller   function.Caller
 
+	AWS                                           *aws.Config // nil is what the environment says
 	LambdaEndpoint, SQSEndpoint, DynamoDBEndpoint string
 	Region, AccountID                             string
 	HistoryAge                                    time.Duration
@@ -201,7 +202,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 
 // backendOptions name the fleet's queues and templates.
 func (s *Stack) backendOptions() backend.Options {
-	o := backend.Options{Queue: s.options.Queue, Templates: s.options.Templates, Name: "callfleet-stepfunctions", Logger: s.options.Logger}
+	o := backend.Options{Queue: s.options.Queue, AWS: s.options.AWS, Templates: s.options.Templates, Name: "callfleet-stepfunctions", Logger: s.options.Logger}
 	if o.Queue == s.options.EventLog {
 		o.Embedded = s.conn
 	}
@@ -215,11 +216,7 @@ func withAWS(ctx context.Context, options *localsfn.Options, o Options) error {
 	if !queues && !tables && o.SQSEndpoint == "" && o.DynamoDBEndpoint == "" {
 		return nil
 	}
-	var with []func(*awsconfig.LoadOptions) error
-	if !queues && !tables { // endpoints that take any region
-		with = append(with, awsconfig.WithRegion(o.Region))
-	}
-	cfg, err := backend.LoadAWS(ctx, with...)
+	cfg, err := awsConfig(ctx, o, queues || tables)
 	if err != nil {
 		return err
 	}
@@ -230,6 +227,17 @@ func withAWS(ctx context.Context, options *localsfn.Options, o Options) error {
 		options.DynamoDB = dynamodb.NewFromConfig(cfg, func(c *dynamodb.Options) { at(&c.BaseEndpoint, o.DynamoDBEndpoint) })
 	}
 	return nil
+}
+
+// awsConfig needs no region in the environment when all there is are endpoints.
+func awsConfig(ctx context.Context, o Options, onAWS bool) (aws.Config, error) {
+	switch {
+	case o.AWS != nil:
+		return *o.AWS, nil
+	case onAWS:
+		return backend.LoadAWS(ctx)
+	}
+	return backend.LoadAWS(ctx, awsconfig.WithRegion(o.Region))
 }
 
 // at sets an endpoint, unless it is not known.
