@@ -111,6 +111,13 @@ func (s *Server) fail(operation string, f fault, n int) {
 	s.faults[operation] = append(s.faults[operation], slices.Repeat([]fault{f}, n)...)
 }
 
+// Recover ends the faults of an operation.
+func (s *Server) Recover(operation string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.faults, operation)
+}
+
 // Calls is how often an operation was called.
 func (s *Server) Calls(operation string) int {
 	s.mu.Lock()
