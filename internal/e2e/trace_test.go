@@ -284,7 +284,12 @@ func checkTrace(t *testing.T, spans []otlptest.Span, result journal.Result, api 
 	t.Helper()
 	var attempts []string
 	slices.SortStableFunc(spans, func(a, b otlptest.Span) int { return a.Start.Compare(b.Start) })
+	began := map[string]time.Time{}
 	for _, s := range spans {
+		began[s.SpanID] = s.Start
+		if parent, ok := began[s.ParentID]; s.ParentID != "" && (!ok || s.Start.Before(parent)) {
+			t.Errorf("span %s begins before its parent", s.Name)
+		}
 		if s.TraceID != result.TraceID {
 			t.Errorf("span %s is of trace %s, results.jsonl says %s", s.Name, s.TraceID, result.TraceID)
 		}

@@ -21,6 +21,10 @@ type fault struct {
 	permanent bool   // another attempt would end the same way
 }
 
+// interruption names, on spans and metrics alone, an attempt that was given up
+// because somebody cancelled the call: Do returns the cause of that.
+const interruption call.FailureName = "interrupted"
+
 // faultOf names what went wrong, from the most certain sign to the least. ctx
 // is that of the attempt.
 func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
@@ -39,6 +43,8 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{call.ConnectionFailed, err.Error(), true}
 	case context.Cause(ctx) == errAttempt:
 		return &fault{call.Timeout, fmt.Sprintf("no whole answer within %s", brief(timeout)), false}
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &fault{interruption, oneLine(context.Cause(ctx).Error(), 200), true}
 	case ctx.Err() != nil:
 		return &fault{call.DeadlineExceeded, "the time budget of the task is used up", true}
 	case errors.As(err, &cert):

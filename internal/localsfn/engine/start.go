@@ -34,7 +34,9 @@ func (e *Engine) Start(ctx context.Context, m store.Machine, name string, input 
 		Key: k.String(), ARN: e.ARN(k), Name: name, RoleARN: m.RoleARN,
 		MachineARN: e.MachineARN(m.Name), MachineName: m.Name, Revision: m.Definition, Region: e.o.Region,
 	}}
-	begin.Traceparent, begin.Tracestate = telemetry.Inject(ctx)
+	if begin.Traceparent, begin.Tracestate = telemetry.Inject(ctx); begin.Traceparent != "" {
+		begin.TraceStart = time.Now().UnixNano()
+	}
 	if !e.begun() {
 		return Started{}, ErrClosed
 	}

@@ -65,6 +65,10 @@ type Start struct {
 	// Traceparent and Tracestate are the trace the execution belongs to.
 	Traceparent string `json:"traceparent,omitempty"`
 	Tracestate  string `json:"tracestate,omitempty"`
+	// TraceStart is when the execution of a trace began, in nanoseconds since
+	// 1970; an event's own time has milliseconds, with which a span would begin
+	// before its parent.
+	TraceStart int64 `json:"traceStart,omitempty"`
 }
 
 // Task describes one attempt of a Task state.

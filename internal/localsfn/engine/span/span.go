@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -90,7 +91,7 @@ func (s *Maker) Execution(x *machine.Execution) {
 	}
 	ctx := telemetry.Extract(context.Background(), start.Traceparent, start.Tracestate)
 	ctx = telemetry.WithSpanID(ctx, spanID(start))
-	_, span := s.tracer.Start(ctx, "execution "+start.MachineName, trace.WithTimestamp(x.Started()), trace.WithAttributes(
+	_, span := s.tracer.Start(ctx, "execution "+start.MachineName, trace.WithTimestamp(began(x)), trace.WithAttributes(
 		attribute.String("aws.step_functions.execution.arn", start.ARN),
 		attribute.String("aws.step_functions.state_machine.arn", start.MachineARN),
 		attribute.String("callfleet.execution.name", start.Name),
@@ -104,7 +105,16 @@ func (s *Maker) Execution(x *machine.Execution) {
 		span.SetAttributes(attribute.String("error.type", name))
 		span.SetStatus(codes.Error, name)
 	}
-	span.End(trace.WithTimestamp(x.Stopped()))
+	// To the end of its millisecond, so that no child ends after it.
+	span.End(trace.WithTimestamp(x.Stopped().Add(time.Millisecond - 1)))
+}
+
+// began is when an execution began.
+func began(x *machine.Execution) time.Time {
+	if ns := x.Start().TraceStart; ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return x.Started()
 }
 
 // HandOff is the span of one hand-off.
