@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -41,6 +42,7 @@ type Member struct {
 	backend  *backend.Backend
 	renderer *template.Renderer
 	caller   *httpcall.Client
+	leaving  chan struct{} // closed when the member is told to stop
 }
 
 // New checks the options and opens nothing; open is called when the member
@@ -55,7 +57,7 @@ func New(open func(context.Context) (*backend.Backend, error), o Options) (*Memb
 	}
 	return &Member{
 		options: o, open: open, caller: caller,
-		renderer: template.NewRenderer(template.Options{}),
+		renderer: template.NewRenderer(template.Options{}), leaving: make(chan struct{}),
 	}, nil
 }
 
@@ -88,7 +90,37 @@ func (m *Member) Services() []lifecycle.Service {
 	if m.options.Start {
 		services = append(services, m.service("backlog", m.newBacklog), m.service("starter", m.newStarter))
 	}
-	return services
+	return append(services, m.intake())
+}
+
+// intake is the last service to start and the first to be told to stop. It
+// tells the others: all of them stop taking in at once and drain side by side,
+// because what one of them takes of the drain time would be missing to the next.
+func (m *Member) intake() lifecycle.Service {
+	return lifecycle.Service{Name: "intake", Run: func(ctx context.Context) error {
+		<-ctx.Done()
+		close(m.leaving)
+		return nil
+	}}
+}
+
+// untilLeaving runs r until ctx ends or the member is told to stop.
+func (m *Member) untilLeaving(ctx context.Context, r runner) error {
+	running, cancel := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		defer cancel()
+		select {
+		case <-m.leaving:
+		case <-running.Done():
+		}
+	})
+	defer watcher.Wait()
+	defer cancel()
+	if err := r.Run(running); err != nil && (running.Err() == nil || !errors.Is(err, context.Canceled)) {
+		return err
+	}
+	return nil
 }
 
 // runner is a service's loop, ready to run.
@@ -104,7 +136,7 @@ func (m *Member) service(name string, make func(context.Context) (runner, func()
 	return lifecycle.Service{
 		Name:  name,
 		Start: func(ctx context.Context) (err error) { r, close, err = make(ctx); return err },
-		Run:   func(ctx context.Context) error { return r.Run(ctx) },
+		Run:   func(ctx context.Context) error { return m.untilLeaving(ctx, r) },
 		Stop:  func(context.Context) error { return close() },
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -27,7 +28,12 @@ import (
 	"callfleet/internal/template/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if clocks := os.Getenv(childClocks); clocks != "" {
+		os.Exit(child(clocks))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // group runs services until the test ends, or returns why they did not start.
 func group(t *testing.T, services []lifecycle.Service) error {
@@ -138,7 +144,7 @@ func TestARoleIsNeeded(t *testing.T) {
 func TestRolesAreServices(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]Options{
-		"backend worker": {Call: true}, "backend backlog starter": {Start: true}, "backend worker backlog starter": {Start: true, Call: true},
+		"backend worker intake": {Call: true}, "backend backlog starter intake": {Start: true}, "backend worker backlog starter intake": {Start: true, Call: true},
 	} {
 		m, err := New(nil, o)
 		if err != nil {
