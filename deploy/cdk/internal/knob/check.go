@@ -121,8 +121,8 @@ func (k Knobs) checkNetwork(p *problems) {
 	}
 }
 
-// memory has the least and most MiB and the step that Fargate has for a CPU.
-var memory = map[int][3]int{
+// memory is what Fargate has for a CPU: the least and the most MiB, and the step.
+var memory = map[int]struct{ least, most, step int }{
 	256: {512, 2048, 512}, 512: {1024, 4096, 1024}, 1024: {2048, 8192, 1024}, 2048: {4096, 16384, 1024},
 	4096: {8192, 30720, 1024}, 8192: {16384, 61440, 4096}, 16384: {32768, 122880, 8192},
 }
@@ -132,8 +132,11 @@ func (p *problems) size(kind string, cpu, mib int) {
 	m, ok := memory[cpu]
 	if !ok {
 		p.add(kind+"Cpu", "want one of 256, 512, 1024, 2048, 4096, 8192, 16384, not %d", cpu)
-	} else if mib < m[0] || mib > m[1] || mib%m[2] != 0 {
-		p.add(kind+"Memory", "want %d to %d in steps of %d with %sCpu=%d, not %d", m[0], m[1], m[2], kind, cpu, mib)
+		return
+	}
+	oddOne := cpu == 256 && mib == 1536 // the gap in the smallest size's steps
+	if mib < m.least || mib > m.most || mib%m.step != 0 || oddOne {
+		p.add(kind+"Memory", "want %d to %d in steps of %d with %sCpu=%d, not %d", m.least, m.most, m.step, kind, cpu, mib)
 	}
 }
 
@@ -147,7 +150,7 @@ func (k Knobs) checkTasks(p *problems) {
 	p.within("backlogPerWorker", k.BacklogPerWorker, 0, 1000000)
 	p.within("idleMinutes", k.IdleMinutes, 1, 1440)
 	p.within("starterTasks", k.StarterTasks, 1, 10)
-	p.within("startRate", k.StartRate, k.StarterTasks, 100000)
+	p.within("startRate", k.StartRate, max(1, k.StarterTasks), 100000)
 	p.within("reportRate", k.ReportRate, 1, 100000)
 	p.within("maxBacklog", k.MaxBacklog, 1, 1000000)
 }
@@ -155,6 +158,9 @@ func (k Knobs) checkTasks(p *problems) {
 func (k Knobs) checkTraces(p *problems) {
 	p.oneOf("traces", k.Traces, "xray", "otlp", "off")
 	p.match("otlpEndpoint", k.OTLPEndpoint, otlpForm, "HOST:PORT or https://HOST:PORT")
+	if k.Traces != "off" && k.CollectorImage == "" {
+		p.add("collectorImage", "want an image, unless traces=off")
+	}
 	if k.Traces == "otlp" && k.OTLPEndpoint == "" {
 		p.add("otlpEndpoint", "want HOST:PORT or https://HOST:PORT with traces=otlp")
 	}

@@ -98,10 +98,10 @@ func (p *parts) queueAlarms() []alarm {
 
 // failedMath is the percentage of executions that did not succeed; 0 when none
 // has ended.
-const failedMath = "IF(FILL(succeeded,0)+FILL(failed,0)>0,100*FILL(failed,0)/(FILL(succeeded,0)+FILL(failed,0)),0)"
+const failedMath = "100*FILL(failed,0)/IF(FILL(succeeded,0)+FILL(failed,0)>0,FILL(succeeded,0)+FILL(failed,0),1)"
 
 func (p *parts) executionAlarms() []alarm {
-	outcome := map[string]cw.IMetric{
+	outcome := map[string]cw.Metric{
 		"succeeded": p.executionMetric("ExecutionsSucceeded"), "failed": p.executionMetric("ExecutionsFailed"),
 	}
 	return []alarm{
@@ -149,7 +149,7 @@ func (p *parts) fleetAlarms() []alarm {
 			id: "NoStarter", name: "no-starter",
 			text: "No starter has run for 5 minutes: no execution starts and no outcome comes back.",
 			metric: math("IF(FILL(running,0)<1,1,0)", "no starter",
-				map[string]cw.IMetric{"running": p.taskMetric(p.starter, "RunningTaskCount")}, 1), periods: 5,
+				map[string]cw.Metric{"running": p.taskMetric(p.starter, "RunningTaskCount")}, 1), periods: 5,
 		},
 	}
 }

@@ -51,7 +51,7 @@ func (p *parts) addDashboard() {
 		graph("Dead letters", queueMetric(p.queues.requests.dead, "ApproximateNumberOfMessagesVisible", "Maximum"),
 			queueMetric(p.queues.tasks.dead, "ApproximateNumberOfMessagesVisible", "Maximum"),
 			queueMetric(p.queues.results.dead, "ApproximateNumberOfMessagesVisible", "Maximum")),
-		graph("Failed executions, %", math(failedMath, "failed, %", map[string]cw.IMetric{
+		graph("Failed executions, %", math(failedMath, "failed, %", map[string]cw.Metric{
 			"succeeded": p.executionMetric("ExecutionsSucceeded"), "failed": p.executionMetric("ExecutionsFailed"),
 		}, 5)),
 		cw.NewLogQueryWidget(&cw.LogQueryWidgetProps{

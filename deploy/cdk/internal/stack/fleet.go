@@ -80,7 +80,7 @@ func (p *parts) newTask(g program) task {
 func (p *parts) container(g program, definition task) *awsecs.ContainerDefinitionOptions {
 	environment := p.environment(g)
 	options := &awsecs.ContainerDefinitionOptions{
-		Image:                  p.image(g.target, g.image),
+		Image:                  p.image(g),
 		Essential:              jsii.Bool(true),
 		ReadonlyRootFilesystem: jsii.Bool(true),
 		User:                   jsii.String(user),

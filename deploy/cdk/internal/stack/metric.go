@@ -62,9 +62,9 @@ func apiMetric(api string) cw.Metric {
 }
 
 // backlogMetrics are the names in the expressions above.
-func (p *parts) backlogMetrics() map[string]cw.IMetric {
+func (p *parts) backlogMetrics() map[string]cw.Metric {
 	tasks := p.queues.tasks.live
-	return map[string]cw.IMetric{
+	return map[string]cw.Metric{
 		"visible":  queueMetric(tasks, "ApproximateNumberOfMessagesVisible", "Maximum"),
 		"inflight": queueMetric(tasks, "ApproximateNumberOfMessagesNotVisible", "Maximum"),
 		"delayed":  queueMetric(tasks, "ApproximateNumberOfMessagesDelayed", "Maximum"),
@@ -72,16 +72,21 @@ func (p *parts) backlogMetrics() map[string]cw.IMetric {
 	}
 }
 
-// math is an expression over some of the metrics.
-func math(expression, label string, metrics map[string]cw.IMetric, period int) cw.MathExpression {
+// math is an expression over some of the metrics, in periods of so many
+// minutes.
+func math(expression, label string, metrics map[string]cw.Metric, period int) cw.MathExpression {
+	using := make(map[string]cw.IMetric, len(metrics))
+	for id, m := range metrics {
+		using[id] = m.With(&cw.MetricOptions{Period: minutes(period)})
+	}
 	return cw.NewMathExpression(&cw.MathExpressionProps{
-		Expression: jsii.String(expression), Label: jsii.String(label), UsingMetrics: &metrics, Period: minutes(period),
+		Expression: jsii.String(expression), Label: jsii.String(label), UsingMetrics: &using, Period: minutes(period),
 	})
 }
 
 // pick returns the metrics of the names.
-func pick(metrics map[string]cw.IMetric, names ...string) map[string]cw.IMetric {
-	picked := make(map[string]cw.IMetric, len(names))
+func pick(metrics map[string]cw.Metric, names ...string) map[string]cw.Metric {
+	picked := make(map[string]cw.Metric, len(names))
 	for _, n := range names {
 		picked[n] = metrics[n]
 	}

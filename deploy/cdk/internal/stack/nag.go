@@ -4,6 +4,7 @@ import (
 	"regexp"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
@@ -27,6 +28,7 @@ const (
 	whyListQueues  = "AWS lists no resource type for sqs:ListQueues."
 	whyQuotas      = "Quotas are named by codes: those of Step Functions alone, to read."
 	whyPull        = "AWS lists no resource type for ecr:GetAuthorizationToken; pulling is allowed from the program's repository alone."
+	whyMachineLog  = "The machineLog knob asks for less than ALL: a line for every state of every call costs as much as the workers."
 	whyEnvironment = "The variables are addresses and numbers. Secrets of APIs are no settings of the fleet."
 )
 
@@ -52,14 +54,21 @@ func (p *parts) explain() {
 	suppress(p.policy, "IAM5", whyExecutions, executions)
 	suppress(p.policy, "IAM5", whyListQueues, anywhere)
 	suppress(p.policy, "IAM5", whyQuotas, findingOf("servicequotas", "states/*"))
-	suppress(p.machines.callAPI, "IAM5", whyLogDelivery, anywhere)
+	p.explainMachine(p.machines.callAPI)
 	if p.machines.tutorial != nil {
-		suppress(p.machines.tutorial, "IAM5", whyLogDelivery, anywhere)
+		p.explainMachine(p.machines.tutorial)
 		suppress(p.machines.function.Role(), "IAM5", whyTraces, anywhere)
 	}
 	for _, definition := range []awsecs.TaskDefinition{p.starter.TaskDefinition(), p.worker.TaskDefinition(), p.producer} {
 		suppress(definition, "ECS2", whyEnvironment, nil)
 		suppress(definition.ExecutionRole(), "IAM5", whyPull, anywhere)
+	}
+}
+
+func (p *parts) explainMachine(m awsstepfunctions.StateMachine) {
+	suppress(m, "IAM5", whyLogDelivery, anywhere)
+	if p.knobs.MachineLog != "ALL" {
+		suppress(m, "SF1", whyMachineLog, nil)
 	}
 }
 

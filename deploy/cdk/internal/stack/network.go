@@ -44,6 +44,7 @@ func (p *parts) useNetwork() {
 		subnets[i] = awsec2.Subnet_FromSubnetAttributes(p.stack, jsii.String(fmt.Sprintf("Subnet%d", i+1)), &awsec2.SubnetAttributes{
 			SubnetId: jsii.String(id), AvailabilityZone: zones[i],
 		})
+		awscdk.Annotations_Of(subnets[i]).AcknowledgeWarning(jsii.String("@aws-cdk/aws-ec2:noSubnetRouteTableId"), jsii.String("no route is added"))
 	}
 	p.network.vpc = awsec2.Vpc_FromVpcAttributes(p.stack, jsii.String("Vpc"), &awsec2.VpcAttributes{
 		VpcId: jsii.String(p.knobs.VpcID), AvailabilityZones: &zones,

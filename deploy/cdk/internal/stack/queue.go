@@ -8,14 +8,15 @@ import (
 
 // Times and counts of the queues.
 const (
-	// lease is how long a received message is out of sight. The programs extend
-	// it while they work; it is the lease of their own clocks (CALLFLEET_LEASE).
+	// leaseSeconds is how long a received message is out of sight. The programs
+	// extend it while they work; it is the lease of their own clocks.
 	leaseSeconds = 90
 
-	// maxReceive is well above the consumers' own limit of 10 deliveries: they
-	// move a poison message themselves, with the reason. The redrive policy is
-	// for messages that no consumer lives long enough to settle.
-	maxReceive = 30
+	// maxReceive is above the consumers' own limit of 10 deliveries, as in
+	// "producer setup": they move a poison message themselves, with the reason.
+	// The redrive policy is for messages that no consumer lives long enough to
+	// settle.
+	maxReceive = 15
 
 	// A dead letter keeps the time it was first sent at, so its queue must keep
 	// messages longer than the queue they come from.
@@ -28,8 +29,6 @@ type queue struct{ live, dead awssqs.Queue }
 
 // queues are the fleet's three, in the order of the flow.
 type queues struct{ requests, tasks, results queue }
-
-func (q queues) all() []queue { return []queue{q.requests, q.tasks, q.results} }
 
 func (p *parts) addQueues() {
 	p.queues = queues{
