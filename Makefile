@@ -4,7 +4,7 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # for with a time the fuzzer can fail on its own deadline.
 FUZZTIME ?= 20000x
 
-.PHONY: help build test check unit fuzz bench chaos slow-api conformance awscli quickstart clean
+.PHONY: help build test check unit fuzz bench chaos slow-api test-jaeger conformance awscli quickstart clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ quickstart: build ## the 1,000 calls of examples/quickstart: run, resumed, inter
 
 chaos: build ## kill -9 of worker, stepfunctions and producer under 20,000 calls; counts what was lost
 	$(GO) run ./scripts/chaos
+
+test-jaeger: build ## traces of every kind of call in a real Jaeger, and the searches of docs/tracing.md
+	$(GO) run ./scripts/jaeger
 
 slow-api: build ## 10,000 calls at once against an API that answers after 20 s
 	$(GO) run ./scripts/slowapi

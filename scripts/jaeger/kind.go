@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// secret is in the params of every call, and so in the query, a header and the
+// body of its requests. No span may hold it.
+const secret = "s3cr3t-4711"
+
+// kind is one way that a call can go. Its name is that of its template.
+type kind struct {
+	name   string
+	direct bool
+	calls  int
+
+	noSecret bool // the params lack what the template needs
+	absent   bool // there is no such template
+
+	status   string // of the result
+	failure  string // its error
+	code     int    // its status code, of the last answer
+	attempts int
+	tree     string
+}
+
+// The names of failures, as results and spans have them.
+const (
+	timedOut     = "Callfleet.Timeout"
+	renderFailed = "Callfleet.RenderFailed"
+	noTemplate   = "Callfleet.TemplateNotFound"
+	notFound     = "Callfleet.StatusCode.404"
+)
+
+// held is the kind whose worker is stopped in the middle.
+const held = "held"
+
+// kinds are 100 calls through executions, 20 without, and one that changes its
+// worker.
+func kinds() []*kind {
+	return []*kind{
+		{name: "ok", calls: 55, status: "SUCCEEDED", code: 200, attempts: 1, tree: workflow("", process("", post()))},
+		{name: "not-found", calls: 10, status: "FAILED", failure: notFound, code: 404, attempts: 1,
+			tree: workflow(notFound, process("", post("404")))},
+		{name: "flaky", calls: 15, status: "SUCCEEDED", code: 200, attempts: 2, tree: workflow("", process("", post("503", "")))},
+		{name: "slow", calls: 8, status: "FAILED", failure: timedOut, attempts: 2,
+			tree: workflow(timedOut, process(timedOut, post(timedOut, timedOut)))},
+		{name: "broken", calls: 6, noSecret: true, status: "FAILED", failure: renderFailed,
+			tree: workflow(renderFailed, process(renderFailed, ""))},
+		{name: "nowhere", calls: 6, absent: true, status: "FAILED", failure: noTemplate, tree: workflow(noTemplate, "")},
+
+		{name: "direct-ok", direct: true, calls: 10, status: "SUCCEEDED", code: 200, attempts: 1, tree: straight("", post())},
+		{name: "direct-flaky", direct: true, calls: 4, status: "SUCCEEDED", code: 200, attempts: 2, tree: straight("", post("503", ""))},
+		{name: "direct-not-found", direct: true, calls: 3, status: "FAILED", failure: notFound, code: 404, attempts: 1, tree: straight("", post("404"))},
+		{name: "direct-slow", direct: true, calls: 2, status: "FAILED", failure: timedOut, attempts: 2,
+			tree: straight(timedOut, post(timedOut, timedOut))},
+		{name: "direct-broken", direct: true, calls: 1, noSecret: true, status: "FAILED", failure: renderFailed,
+			tree: straight(renderFailed, "")},
+
+		{name: held, calls: 1, status: "SUCCEEDED", code: 200, attempts: 1, tree: workflow("", moved)},
+	}
+}
+
+// The trees of docs/tracing.md are drawn like these.
+
+// workflow is the tree of a call through an execution; task is what is under
+// the hand-off, "" when there was none.
+func workflow(failure, task string) string {
+	const begin = `producer       producer  send requests
+worker         consumer    process requests
+stepfunctions  server        StepFunctions/StartExecution
+stepfunctions  internal        execution call-api`
+	const fetch = `stepfunctions  client            DynamoDB/GetItem
+`
+	if task == "" {
+		return begin + failed(failure) + fetch
+	}
+	return begin + failed(failure) + fetch + `stepfunctions  producer          send tasks
+` + task
+}
+
+// process is the tree of a task that a worker did.
+func process(failure, posts string) string {
+	operation, render := "SendTaskSuccess", ""
+	if failure != "" {
+		operation = "SendTaskFailure"
+	}
+	if failure == renderFailed {
+		render = failure
+	}
+	return `worker         consumer            process tasks` + failed(failure) +
+		`worker         internal              render` + failed(render) + posts +
+		`worker         client                report
+stepfunctions  server                  StepFunctions/` + operation + "\n"
+}
+
+// moved is the tree of a task whose first worker was stopped: it came again to
+// another, which asked with a heartbeat whether anybody still waits for it.
+const moved = `worker         consumer            process tasks
+worker         internal              render
+worker         client                POST  error interrupted
+worker         consumer            process tasks
+stepfunctions  server                StepFunctions/SendTaskHeartbeat
+worker         internal              render
+worker         client                POST
+worker         client                report
+stepfunctions  server                  StepFunctions/SendTaskSuccess
+`
+
+// post is one line per attempt, with its error.
+func post(errors ...string) string {
+	if len(errors) == 0 {
+		errors = []string{""}
+	}
+	var b strings.Builder
+	for _, e := range errors {
+		b.WriteString(`worker         client                POST` + failed(e))
+	}
+	return b.String()
+}
+
+// straight is the tree of a call without an execution: that of its task, further
+// to the left and with nobody called by the report.
+func straight(failure, posts string) string {
+	const names, shift = 25, 8 // where names begin, and by how much less they are indented
+	task := process(failure, posts)
+	lines := slices.Collect(strings.Lines(task))
+	var b strings.Builder
+	b.WriteString("producer       producer  send tasks\n")
+	for _, line := range lines[:len(lines)-1] {
+		b.WriteString(line[:names] + line[names+shift:])
+	}
+	return b.String()
+}
+
+func failed(failure string) string {
+	if failure == "" {
+		return "\n"
+	}
+	return "  error " + failure + "\n"
+}
+
+// template is the kind's template, with the secret in every place of a request.
+func (k *kind) template(api string) string {
+
+	return fmt.Sprintf(`{"name":%q,"method":"POST","url":"http://%s/%s/{{ item }}?key={{ secret }}",
+"headers":{"Authorization":"Bearer {{ secret }}"},"payload":{"secret":"{{ secret }}"},
+"timeoutSeconds":%d,"retry":{"maxAttempts":2}}`, k.name, api, k.way(), k.timeout())
+}
+
+// timeout is that of one attempt, in seconds.
+func (k *kind) timeout() int {
+	if strings.HasSuffix(k.name, "slow") {
+		return 1
+	}
+	return 20
+}
+
+// line is a line of a call file.
+func (k *kind) line(item int) string {
+	params := fmt.Sprintf(`{"item":%d,"secret":%q}`, item, secret)
+	if k.noSecret {
+		params = fmt.Sprintf(`{"item":%d}`, item)
+	}
+	return fmt.Sprintf(`{"templateName":%q,"method":"POST","params":%s}`, k.name, params) + "\n"
+}
+
+// way is the first segment of the path that is called.
+func (k *kind) way() string { return strings.TrimPrefix(k.name, "direct-") }
+
+// failed is the name of the failure that ended the task, "" when the API
+// answered.
+func (k *kind) failed() string {
+	if k.failure == notFound {
+		return ""
+	}
+	return k.failure
+}
