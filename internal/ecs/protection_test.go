@@ -35,7 +35,7 @@ func TestProtectionFollowsTheWork(t *testing.T) {
 		b.p.Set(false)
 		time.Sleep(5*time.Second - 1)
 		b.asked(t, "on 10, on 10, on 10")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		b.asked(t, "on 10, on 10, on 10, off")
 		time.Sleep(time.Hour)
 		b.p.Set(true)

@@ -132,6 +132,29 @@ func TestServiceNameVariableWins(t *testing.T) {
 	}
 }
 
+// What is known of the place wins over what is made up, and loses against what
+// the user says.
+func TestAttributesOfThePlace(t *testing.T) {
+	t.Parallel()
+	rcv := otlptest.Start(t)
+	tel, err := New(t.Context(), Options{
+		Service: "worker", Logger: slog.New(slog.DiscardHandler), Getenv: rcv.Getenv(map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "cloud.region=mine"}),
+		Attributes: map[string]string{"service.instance.id": "task-1", "cloud.region": "us-west-2", "aws.ecs.task.id": "task-1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, span := tel.TracerProvider().Tracer("t").Start(t.Context(), "s")
+	span.End()
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := rcv.Spans()[0].Resource
+	if got["service.instance.id"] != "task-1" || got["aws.ecs.task.id"] != "task-1" || got["cloud.region"] != "mine" {
+		t.Errorf("resource = %v", got)
+	}
+}
+
 func TestMetricsReachReceiverAndPrometheus(t *testing.T) {
 	t.Parallel()
 	rcv := otlptest.Start(t)
@@ -305,7 +328,7 @@ func TestSilentCollectorBlocksNothing(t *testing.T) {
 // The only test here that touches what is global.
 func TestStartSetsGlobals(t *testing.T) {
 	t.Parallel()
-	tel, err := Start(t.Context(), "worker", "")
+	tel, err := Start(t.Context(), Options{Service: "worker"})
 	if err != nil {
 		t.Fatalf("Start: %v", err)
 	}
