@@ -1,0 +1,195 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The services of docker-compose.yml work together: NATS, Step Functions, the
+// sample API, two workers and the producer, as processes with the images' own
+// programs and variables; a server of this test is Jaeger.
+func TestFleetOnNATS(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	spans := standInForJaeger(t, h)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, s := range [][2]string{{"nats", "nats"}, {"sampleapi", "sampleapi"}, {"stepfunctions", "stepfunctions"}, {"worker", "worker"}, {"worker", "worker-2"}} {
+		if err := h.Start(ctx, s[0], s[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	calls, n := quickstartCalls(t)
+	cmd, err := h.Command(ctx, "producer", "producer", "run", calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("producer run: %v\n%s", err, said)
+	}
+	results, err := os.ReadFile(filepath.Join(h.Dir, "producer", "results.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := bytes.Count(results, []byte("\n")); got != n {
+		t.Errorf("%d results, want %d", got, n)
+	}
+	if err := h.Stop(); err != nil {
+		t.Error(err)
+	}
+	if spans.Load() == 0 {
+		t.Error("Jaeger was sent nothing")
+	}
+}
+
+// A service that is not what the file says is found.
+func TestFleetCanFail(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	err := h.Start(ctx, "stepfunctions", "stepfunctions") // without its broker
+	if err == nil || !strings.Contains(err.Error(), "start stepfunctions") {
+		t.Errorf("started without a broker: %v", err)
+	}
+	h.Project.Services["sampleapi"].HealthCheck.Test[2] = "--no-such-flag"
+	if err := h.Start(ctx, "sampleapi", "sampleapi"); err == nil {
+		t.Error("is well by a health check that it does not know")
+	}
+	_ = h.Stop() // the first one ended by an error, as it should
+}
+
+// log is what processes print, shown when the test fails.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func newHost(t *testing.T) *Host {
+	t.Helper()
+	p, err := LoadCompose(t.Context(), root, composeFile, "nats", "producer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := new(log)
+	h := &Host{Project: p, Programs: map[string][]string{}, Env: map[string][]string{}, Dir: t.TempDir(), Log: printed}
+	for name, s := range p.Services {
+		if s.Build != nil {
+			image := images(t, "Dockerfile")[s.Build.Target]
+			h.Programs[name], h.Env[name] = []string{image.program()}, image.Config.Env
+		}
+	}
+	addr, err := h.Addr("nats", "4222")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	h.Programs["nats"] = []string{natsServer(t), "--addr=127.0.0.1", "--port=" + port}
+	t.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the processes printed:\n%s", printed.text.String())
+		}
+	})
+	return h
+}
+
+// The broker that the tests run is the one that the Compose file names.
+func TestBrokerIsTheImages(t *testing.T) {
+	t.Parallel()
+	p, err := LoadCompose(t.Context(), root, composeFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", "github.com/nats-io/nats-server/v2").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image, version := p.Services["nats"].Image, strings.TrimPrefix(strings.TrimSpace(string(said)), "v"); !strings.HasPrefix(image, "nats:"+version+"-") {
+		t.Errorf("compose runs %s, the tests %s", image, version)
+	}
+}
+
+// natsServer is the program in the image that the Compose file names, by its
+// version: a tool of this module.
+func natsServer(t *testing.T) string {
+	t.Helper()
+	said, err := exec.CommandContext(t.Context(), "go", "tool", "-n", "nats-server").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build nats-server: %v\n%s", err, said)
+	}
+	return strings.TrimSpace(string(said))
+}
+
+// standInForJaeger counts the traces that are sent to it.
+func standInForJaeger(t *testing.T, h *Host) *atomic.Int64 {
+	t.Helper()
+	addr, err := h.Addr("jaeger", "4318")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := new(atomic.Int64)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Path == "/v1/traces" {
+			sent.Add(1)
+		} else {
+			t.Errorf("Jaeger is asked for %s %s", r.Method, r.URL)
+		}
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	_ = srv.Listener.Close() // its own, for one at the address
+	srv.Listener = lis
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return sent
+}
+
+// quickstartCalls is a file with the first calls of the quickstart that end
+// well.
+func quickstartCalls(t *testing.T) (name string, n int) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "examples", "quickstart", "calls.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls bytes.Buffer
+	for line := range bytes.Lines(text) {
+		var call struct{ TemplateName string }
+		if err := json.Unmarshal(line, &call); err != nil {
+			t.Fatal(err)
+		}
+		if call.TemplateName != "not-found" && call.TemplateName != "too-slow" && n < 20 {
+			calls.Write(line)
+			n++
+		}
+	}
+	name = filepath.Join(t.TempDir(), "calls.jsonl")
+	if err := os.WriteFile(name, calls.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name, n
+}
