@@ -32,7 +32,7 @@ type traced struct {
 	telemetry map[string]*telemetry.Telemetry // by service
 }
 
-func startTraced(t *testing.T) *traced {
+func startTraced(t *testing.T, at place) *traced {
 	t.Helper()
 	tr := &traced{receiver: otlptest.Start(t), telemetry: map[string]*telemetry.Telemetry{}}
 	for _, service := range []string{"producer", "stepfunctions", "worker"} {
@@ -42,7 +42,7 @@ func startTraced(t *testing.T) *traced {
 		}
 		tr.telemetry[service] = tel
 	}
-	tr.stack = start(t, func(service string) trace.TracerProvider { return tr.telemetry[service].TracerProvider() })
+	tr.stack = startAt(t, at, func(service string) trace.TracerProvider { return tr.telemetry[service].TracerProvider() })
 	return tr
 }
 
@@ -50,7 +50,9 @@ func startTraced(t *testing.T) *traced {
 func (tr *traced) spans(t *testing.T) []otlptest.Span {
 	t.Helper()
 	tr.stops.fleet()
-	tr.stops.steps()
+	if tr.stops.steps != nil {
+		tr.stops.steps()
+	}
 	for service, tel := range tr.telemetry {
 		if err := tel.Shutdown(context.WithoutCancel(t.Context())); err != nil {
 			t.Errorf("shut down telemetry of %s: %v", service, err)
@@ -210,7 +212,7 @@ func TestOneCallIsOneTrace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tr := startTraced(t)
+			tr := startTraced(t, place{})
 			api := newCalledAPI(t, tc.answers...)
 			key := tr.put(t, api.template("traced"))
 			if tc.missing {
@@ -327,7 +329,7 @@ func checkTrace(t *testing.T, spans []otlptest.Span, result journal.Result, api 
 // in the middle of an execution.
 func TestTraceSurvivesARestartOfStepFunctions(t *testing.T) {
 	t.Parallel()
-	tr := startTraced(t)
+	tr := startTraced(t, place{})
 	called, release := make(chan string, 8), make(chan struct{})
 	api := &calledAPI{}
 	api.url = serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -390,7 +392,7 @@ func TestEachCallHasItsOwnTrace(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			tr := startTraced(t)
+			tr := startTraced(t, place{})
 			key := tr.put(t, newCalledAPI(t, 200).template("traced"))
 			results := tr.run(t, mode, line{key, tracedParams}, line{key, tracedParams}, line{key, tracedParams})
 			roots := map[string]int{}
@@ -416,7 +418,7 @@ func TestEachCallHasItsOwnTrace(t *testing.T) {
 // trace as well, up to the request that the function makes.
 func TestTutorialIsOneTrace(t *testing.T) {
 	t.Parallel()
-	tr := startTraced(t)
+	tr := startTraced(t, place{})
 	api := newCalledAPI(t, 503, 200)
 	tr.put(t, api.template("traced"))
 	feed, err := tr.producer.ConsumeResults(t.Context(), "tutorial")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -37,19 +36,33 @@ const (
 // held is the kind whose worker is stopped in the middle.
 const held = "held"
 
-// kinds are 100 calls through executions, 20 without, and one that changes its
-// worker.
-func kinds() []*kind {
-	return []*kind{
-		{name: "ok", calls: 55, status: "SUCCEEDED", code: 200, attempts: 1, tree: workflow("", process("", post()))},
+// place is where a pass has its queues, templates and executions.
+type place struct {
+	name       string
+	system     string // messaging.system of the spans
+	aws        bool   // queues on SQS, templates in DynamoDB
+	remote     bool   // executions on another's Step Functions, which makes no spans
+	share      int    // of the calls, in percent
+	searchable bool   // whether the searches of the document are tried
+}
+
+// kinds are, at 100 percent, 100 calls through executions, 20 without, and one
+// that changes its worker. Of each kind there is at least one.
+func kinds(at place) []*kind {
+	through := workflow
+	if at.remote {
+		through = unseen
+	}
+	list := []*kind{
+		{name: "ok", calls: 55, status: "SUCCEEDED", code: 200, attempts: 1, tree: through("", process("", post()))},
 		{name: "not-found", calls: 10, status: "FAILED", failure: notFound, code: 404, attempts: 1,
-			tree: workflow(notFound, process("", post("404")))},
-		{name: "flaky", calls: 15, status: "SUCCEEDED", code: 200, attempts: 2, tree: workflow("", process("", post("503", "")))},
+			tree: through(notFound, process("", post("404")))},
+		{name: "flaky", calls: 15, status: "SUCCEEDED", code: 200, attempts: 2, tree: through("", process("", post("503", "")))},
 		{name: "slow", calls: 8, status: "FAILED", failure: timedOut, attempts: 2,
-			tree: workflow(timedOut, process(timedOut, post(timedOut, timedOut)))},
+			tree: through(timedOut, process(timedOut, post(timedOut, timedOut)))},
 		{name: "broken", calls: 6, noSecret: true, status: "FAILED", failure: renderFailed,
-			tree: workflow(renderFailed, process(renderFailed, ""))},
-		{name: "nowhere", calls: 6, absent: true, status: "FAILED", failure: noTemplate, tree: workflow(noTemplate, "")},
+			tree: through(renderFailed, process(renderFailed, ""))},
+		{name: "nowhere", calls: 6, absent: true, status: "FAILED", failure: noTemplate, tree: through(noTemplate, "")},
 
 		{name: "direct-ok", direct: true, calls: 10, status: "SUCCEEDED", code: 200, attempts: 1, tree: straight("", post())},
 		{name: "direct-flaky", direct: true, calls: 4, status: "SUCCEEDED", code: 200, attempts: 2, tree: straight("", post("503", ""))},
@@ -59,8 +72,12 @@ func kinds() []*kind {
 		{name: "direct-broken", direct: true, calls: 1, noSecret: true, status: "FAILED", failure: renderFailed,
 			tree: straight(renderFailed, "")},
 
-		{name: held, calls: 1, status: "SUCCEEDED", code: 200, attempts: 1, tree: workflow("", moved)},
+		{name: held, calls: 1, status: "SUCCEEDED", code: 200, attempts: 1, tree: through("", moved)},
 	}
+	for _, k := range list {
+		k.calls = max(k.calls*at.share/100, 1)
+	}
+	return list
 }
 
 // The trees of docs/tracing.md are drawn like these.
@@ -121,16 +138,25 @@ func post(errors ...string) string {
 	return b.String()
 }
 
-// straight is the tree of a call without an execution: that of its task, further
-// to the left and with nobody called by the report.
+// straight is the tree of a call without an execution.
 func straight(failure, posts string) string {
+	return "producer       producer  send tasks\n" + ownSpans(process(failure, posts))
+}
+
+// unseen is the tree of a call through an execution that makes no spans.
+func unseen(_, task string) string {
+	return "producer       producer  send requests\nworker         consumer    process requests\n" + ownSpans(task)
+}
+
+// ownSpans are the worker's spans of a task, as far to the left as those of a
+// task that the producer sent.
+func ownSpans(task string) string {
 	const names, shift = 25, 8 // where names begin, and by how much less they are indented
-	task := process(failure, posts)
-	lines := slices.Collect(strings.Lines(task))
 	var b strings.Builder
-	b.WriteString("producer       producer  send tasks\n")
-	for _, line := range lines[:len(lines)-1] {
-		b.WriteString(line[:names] + line[names+shift:])
+	for line := range strings.Lines(task) {
+		if strings.HasPrefix(line, "worker ") {
+			b.WriteString(line[:names] + line[names+shift:])
+		}
 	}
 	return b.String()
 }

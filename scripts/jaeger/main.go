@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// patience bounds everything but the build.
+// patience bounds a pass.
 const patience = 2 * time.Minute
 
 type options struct {
@@ -22,6 +22,7 @@ type options struct {
 	doc  string
 	hold bool
 	keep bool
+	only string
 }
 
 func main() {
@@ -29,6 +30,7 @@ func main() {
 	flag.StringVar(&o.bin, "bin", "bin", "folder of the programs")
 	flag.StringVar(&o.doc, "doc", "docs/tracing.md", "the document whose searches and trees are tried")
 	flag.BoolVar(&o.hold, "hold", false, "at the end wait for Ctrl-C, to look at Jaeger")
+	flag.StringVar(&o.only, "only", "", "one place alone: NATS, SQS, \"SQS and AWS Step Functions\"")
 	flag.BoolVar(&o.keep, "keep", false, "keep the directories with the logs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -45,5 +47,24 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	return newPass(o, program).run(ctx)
+	if err := checkTrees(o.doc); err != nil {
+		return err
+	}
+	for _, at := range places {
+		if o.only != "" && o.only != at.name {
+			continue
+		}
+		if err := newPass(o, program, at).run(ctx); err != nil {
+			return fmt.Errorf("over %s: %w", at.name, err)
+		}
+	}
+	return nil
+}
+
+// places are where the calls are made: on NATS all of them, on emulators of AWS
+// some of each kind.
+var places = []place{
+	{name: "NATS", system: "nats", share: 100, searchable: true},
+	{name: "SQS", system: "aws_sqs", share: 25, aws: true, searchable: true},
+	{name: "SQS and AWS Step Functions", system: "aws_sqs", share: 10, aws: true, remote: true},
 }

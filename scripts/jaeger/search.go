@@ -111,10 +111,14 @@ func (j *jaeger) checkSearches(ctx context.Context, path string, calls []*called
 }
 
 // checkTrees wants the trees that a document shows to be those of calls.
-func checkTrees(path string, kinds []*kind) error {
+func checkTrees(path string) error {
 	doc, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read trees: %w", err)
+	}
+	var known []*kind
+	for _, at := range places {
+		known = append(known, kinds(at)...)
 	}
 	blocks := strings.Split(string(doc), "```")
 	shown := 0
@@ -124,7 +128,7 @@ func checkTrees(path string, kinds []*kind) error {
 			continue
 		}
 		shown++
-		if !slices.ContainsFunc(kinds, func(k *kind) bool { return k.tree == tree }) {
+		if !slices.ContainsFunc(known, func(k *kind) bool { return k.tree == tree }) {
 			return fmt.Errorf("trees of %s: this one is that of no call:\n%s", path, tree)
 		}
 	}
