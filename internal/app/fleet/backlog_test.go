@@ -17,6 +17,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/awstest"
+	"callfleet/internal/queue"
 )
 
 // collect is the metric as a line: "tasks in_flight 2, …".
@@ -112,5 +114,38 @@ func TestBacklogOfABrokerThatDoesNotCount(t *testing.T) {
 	cancel()
 	if err := errors.Join(r.Run(ctx), end()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestBacklogOnSQS(t *testing.T) {
+	t.Parallel()
+	aws := awstest.Fauxqs(t).Config()
+	b := open(t, backend.Options{Queue: "sqs://" + awstest.Name("calls"), Templates: "file://" + t.TempDir(), AWS: &aws})
+	if _, err := b.SQS().Create(t.Context(), backend.Tasks, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	tasks, err := b.Publisher(t.Context(), backend.Tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, delay := range map[string]time.Duration{"a": 0, "b": 0, "c": time.Minute} {
+		if err := tasks.Publish(t.Context(), queue.Message{ID: id, Body: []byte("task"), Delay: delay}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	consumer, err := b.Consumer(t.Context(), backend.Tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { consumer.Close() })
+	if got, err := consumer.Receive(t.Context(), 1); err != nil || len(got) != 1 {
+		t.Fatalf("received %v, %v", got, err)
+	}
+	count := counting(b)
+	if got, err := count(t.Context(), backend.Tasks); err != nil || got != (counts{visible: 1, inFlight: 1, delayed: 1}) {
+		t.Errorf("got %+v, %v; want one of each", got, err)
+	}
+	if _, err := count(t.Context(), backend.Requests); err == nil || !strings.Contains(err.Error(), backend.Requests) {
+		t.Errorf("error of a missing queue = %v", err)
 	}
 }
