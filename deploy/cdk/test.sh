@@ -7,7 +7,8 @@ cd "$(dirname "$0")"
 step() { printf '\n== deploy/cdk: %s\n' "$1"; }
 
 # The CDK warns about every release of Node.js but the newest.
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1 JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION=1
+JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=$(node -p 'process.versions.node.split(".")[0]')
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION
 
 step "format, modules, vet"
 out=$(gofmt -l .)
