@@ -20,6 +20,8 @@ const (
 	tryTimeout = 20 * time.Second // of one start, the SDK's own retries included
 	firstPause = 200 * time.Millisecond
 	lastPause  = 10 * time.Second
+	// longestStay is the longest that a request stays away that was handed back.
+	longestStay = 5 * time.Minute
 )
 
 // handle brings one request to its execution, or to the dead-letter queue.
@@ -59,7 +61,7 @@ func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
 		s.refuse(ctx, d, req.ID, err.Error())
 	case errors.Is(err, queue.ErrLeaseLost): // another has it
 	default:
-		s.settle(ctx, d, func(ctx context.Context) error { return d.Retry(ctx, 0) })
+		s.handBack(ctx, d)
 	}
 }
 
@@ -97,9 +99,9 @@ func decode(body []byte) (req call.Request, reason string) {
 // slots come to wait like this, no more requests are taken in. The error is
 // permanent, or ctx's own.
 func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error {
-	h := &holder{delivery: d, every: s.requests.Lease() / 3, extended: time.Now()}
+	h := newHolder(d, s.requests.Lease())
 	for bound := firstPause; ; bound = min(2*bound, lastPause) {
-		if err := h.hold(ctx, s.pace.reserve()); err != nil {
+		if err := h.turn(ctx, s.pace); err != nil {
 			return err
 		}
 		once, cancel := context.WithTimeout(ctx, tryTimeout)
@@ -107,52 +109,33 @@ func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error
 		cancel()
 		switch {
 		case err == nil, errors.Is(err, stepfn.ErrNameTaken), errors.Is(err, stepfn.ErrInvalid):
+			s.outage.passed(ctx)
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, stepfn.ErrThrottled):
 			s.stats.throttled.Add(1)
-			s.pace.slow(time.Now())
+			s.pace.Throttled()
 		default:
 			s.stats.errors.Add(1)
-			if bound == firstPause { // once per request and outage
-				s.log.WarnContext(ctx, "starting an execution again after an error", "request", id, "error", err)
-			}
+			s.outage.failed(ctx, id, err)
 		}
-		if err := h.hold(ctx, bound/2+rand.N(bound/2)); err != nil {
+		if err := h.pause(ctx, bound/2+rand.N(bound/2)); err != nil {
 			return err
 		}
 	}
 }
 
-// holder keeps the lease of a delivery that has to wait.
-type holder struct {
-	delivery *queue.Delivery
-	every    time.Duration
-	extended time.Time
-}
-
-// hold waits for d. It returns queue.ErrLeaseLost, or ctx's error.
-func (h *holder) hold(ctx context.Context, d time.Duration) error {
-	for end := time.Now().Add(d); ; {
-		left := time.Until(end)
-		due := h.every - time.Since(h.extended)
-		if left > 0 {
-			sleep(ctx, min(left, max(due, 0)))
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if time.Since(h.extended) >= h.every {
-			if err := h.delivery.Extend(ctx); errors.Is(err, queue.ErrLeaseLost) {
-				return err
-			}
-			h.extended = time.Now() // after another error, too: the lease lasts for three
-		}
-		if time.Until(end) <= 0 {
-			return nil
-		}
+// handBack gives up a request that was not started when the starter stops. Who
+// gets it next may have to stop as well, and during an outage it would go from
+// hand to hand until its deliveries are used up: so it stays away for a while,
+// longer each time.
+func (s *Starter) handBack(ctx context.Context, d *queue.Delivery) {
+	var delay time.Duration
+	if false && (d.Attempt > 1 || s.outage.lasts()) {
+		delay = min(s.requests.Lease()/8<<min(d.Attempt-1, 10), longestStay)
 	}
+	s.settle(ctx, d, func(ctx context.Context) error { return d.Retry(ctx, delay) })
 }
 
 // refuse ends a request that can never be started: there will be no execution

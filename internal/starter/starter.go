@@ -10,14 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/time/rate"
 
+	"callfleet/internal/pace"
 	"callfleet/internal/pool"
 	"callfleet/internal/queue"
 )
@@ -33,7 +34,8 @@ type Executions interface {
 // Options are the settings of a Starter. The zero value of a field is the
 // default named with it.
 type Options struct {
-	// Rate is the most starts per second; 0 is no limit.
+	// Rate is the most starts per second; 0 is no limit. They are slowed down
+	// further while the API throttles.
 	Rate float64
 	// Concurrency is the number of starts at once. Default 64.
 	Concurrency int
@@ -86,11 +88,12 @@ type Starter struct {
 	tracer     trace.Tracer
 	stats      *stats
 
-	gate  *gate
-	pace  *pace
-	slots chan struct{}  // one token per free start
-	busy  sync.WaitGroup // starts under way
-	hands *pool.Pool
+	gate   *gate
+	pace   *pace.Pace
+	outage *outage
+	slots  chan struct{}  // one token per free start
+	busy   sync.WaitGroup // starts under way
+	hands  *pool.Pool
 }
 
 // New returns a starter that takes nothing before Run.
@@ -105,7 +108,8 @@ func New(requests queue.Consumer, e Executions, o Options) (*Starter, error) {
 	s := &Starter{
 		requests: requests, executions: e, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
-		pace:   newPace(rate.Limit(o.Rate), time.Now()),
+		pace:   pace.New(o.Rate),
+		outage: &outage{log: o.Logger},
 		slots:  make(chan struct{}, o.Concurrency),
 		hands:  pool.New(pool.Options{Keep: o.Concurrency}),
 	}
@@ -114,7 +118,7 @@ func New(requests queue.Consumer, e Executions, o Options) (*Starter, error) {
 	}
 	s.gate = newGate(o, func() int { return cap(s.slots) - len(s.slots) })
 	var err error
-	if s.stats, err = newStats(o.MeterProvider); err != nil {
+	if s.stats, err = newStats(o.MeterProvider, s.pace); err != nil {
 		return nil, fmt.Errorf("make starter: %w", err)
 	}
 	return s, nil
@@ -143,7 +147,7 @@ func (s *Starter) takeIn(ctx, work context.Context) error {
 		if err != nil {
 			return nil
 		}
-		free := s.acquire(ctx, min(open, s.pace.batch()), gather)
+		free := s.acquire(ctx, min(open, s.batch()), gather)
 		if free == 0 {
 			return nil
 		}
@@ -174,6 +178,14 @@ func (s *Starter) takeIn(ctx, work context.Context) error {
 		}
 	}
 	return nil
+}
+
+// batch is how many starts are due within a second, at least one.
+func (s *Starter) batch() int {
+	if limit := s.pace.Limit(); limit < math.MaxInt32 {
+		return max(int(limit), 1)
+	}
+	return math.MaxInt32
 }
 
 // While there is a backlog, a part of the slots is gathered for one receipt,

@@ -77,7 +77,12 @@ func (b *bundle) send(t testing.TB, bodies ...string) {
 
 func (b *bundle) run(t testing.TB) (s *starter.Starter, stop func()) {
 	t.Helper()
-	s, err := starter.New(b.requests, b.client, b.opts)
+	return b.runOn(t, b.requests)
+}
+
+func (b *bundle) runOn(t testing.TB, requests queue.Consumer) (s *starter.Starter, stop func()) {
+	t.Helper()
+	s, err := starter.New(requests, b.client, b.opts)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -184,17 +189,21 @@ func TestTriesUntilItIsStarted(t *testing.T) {
 
 func TestStopHandsBackWhatIsNotStarted(t *testing.T) {
 	t.Parallel()
-	b := setup(t, time.Minute)
+	const lease = 20 * time.Second
+	b := setup(t, lease)
 	b.opts.DrainTimeout = 10 * time.Millisecond
-	b.sfn.Fail("StartExecution", "InternalFailure", http.StatusInternalServerError, 1)
-	b.opts.Rate = 0.001 // the first try is free, the second is far away
-	b.send(t, request(1))
-	s, stop := b.run(t)
-	eventually(t, "the error", func() bool { return s.Stats().Errors == 1 })
+	b.opts.Rate = 0.001 // one start is free, the second is far away
+	b.send(t, request(1), request(2))
+	_, stop := b.run(t)
+	b.waitFor(t, 1)
 	stop()
 	b.opts.Rate = 0
+	began := time.Now()
 	b.run(t)
-	b.waitFor(t, 1) // well within the lease
+	b.waitFor(t, 2)
+	if d := time.Since(began); d > lease/2 {
+		t.Errorf("it came again after %s: it was not handed back", d)
+	}
 }
 
 func TestIsPaced(t *testing.T) {

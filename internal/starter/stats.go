@@ -2,10 +2,13 @@ package starter
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"callfleet/internal/pace"
 )
 
 // Stats is what a starter has done since it was made.
@@ -18,15 +21,27 @@ type Stats struct {
 
 type stats struct{ started, throttled, errors, rejected atomic.Uint64 }
 
-func newStats(mp metric.MeterProvider) (*stats, error) {
+func newStats(mp metric.MeterProvider, p *pace.Pace) (*stats, error) {
 	s := &stats{}
-	_, err := mp.Meter(scope).Int64ObservableCounter("callfleet.starter.requests",
+	meter := mp.Meter(scope)
+	_, err := meter.Int64ObservableCounter("callfleet.starter.requests",
 		metric.WithUnit("{request}"), metric.WithDescription("Tries to start an execution, by outcome."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			for name, n := range map[string]*atomic.Uint64{
 				"started": &s.started, "throttled": &s.throttled, "error": &s.errors, "rejected": &s.rejected,
 			} {
 				o.Observe(int64(n.Load()), metric.WithAttributes(attribute.String("outcome", name)))
+			}
+			return nil
+		}))
+	if err != nil {
+		return nil, err
+	}
+	_, err = meter.Float64ObservableGauge("callfleet.starter.limit",
+		metric.WithUnit("{request}/s"), metric.WithDescription("Present rate limit of this starter, while there is one."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			if r := p.Limit(); !math.IsInf(r, 1) {
+				o.Observe(r)
 			}
 			return nil
 		}))
