@@ -1,6 +1,7 @@
 """Runs moto, an emulator of AWS, for tests: on a free port of 127.0.0.1, which it
-prints, and for as long as its standard input is open. Its one argument is the
-version of moto that it needs; it ends with status 3 where that is not installed.
+prints, and for as long as its standard input is open. Its arguments are the
+version of moto that it needs, for it ends with status 3 where that is not
+installed, and the URL of a Lambda API, or nothing.
 """
 
 import copy
@@ -114,6 +115,20 @@ def patch_sqs():
     models.unix_time_millis = lambda: time.time() * 1000
 
 
+def patch_lambda(url):
+    """Sends the functions of state machines to a Lambda API elsewhere: moto runs
+    them in containers."""
+    import boto3
+    from botocore.config import Config
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+
+    def client(region, **_):
+        once = Config(retries={"total_max_attempts": 1}, read_timeout=900)
+        return boto3.client("lambda", region, endpoint_url=url, config=once, aws_access_key_id="moto", aws_secret_access_key="moto")
+
+    lambda_eval_utils.boto_client_for = client
+
+
 def one_at_a_time(app):
     """Answers the requests to a service with a lock one after the other."""
 
@@ -181,4 +196,6 @@ threading.Thread(target=end_with_stdin, daemon=True).start()
 find(sys.argv[1])
 patch_stepfunctions()
 patch_sqs()
+if sys.argv[2:] and sys.argv[2]:
+    patch_lambda(sys.argv[2])
 serve()

@@ -32,14 +32,27 @@ const statusMissing = 3
 
 var errMissing = errors.New("is not installed")
 
+// Option is a setting of an emulator.
+type Option func(*options)
+
+type options struct{ lambda string }
+
+// WithLambda gives the functions that moto's state machines invoke to the
+// Lambda API at a URL. By itself moto runs them in containers.
+func WithLambda(url string) Option { return func(o *options) { o.lambda = url } }
+
 // Start runs an emulator of a kind (KindMoto, KindFauxqs) and returns when it
 // answers; ctx ends only the start. The emulator ends by stop, which waits for
 // it, or with this process.
-func Start(ctx context.Context, kind string) (e Emulator, stop func(), err error) {
+func Start(ctx context.Context, kind string, with ...Option) (e Emulator, stop func(), err error) {
+	var o options
+	for _, option := range with {
+		option(&o)
+	}
 	var p *process
 	switch kind {
 	case KindMoto:
-		p, err = startMoto(ctx)
+		p, err = startMoto(ctx, o)
 	case KindFauxqs:
 		p, err = startFauxqs(ctx)
 	default:
@@ -52,8 +65,8 @@ func Start(ctx context.Context, kind string) (e Emulator, stop func(), err error
 }
 
 // startMoto takes the machine's Python if it has the pinned moto.
-func startMoto(ctx context.Context) (*process, error) {
-	p, err := launch(ctx, os.TempDir(), "python3", "-c", motoServer, motoVersion)
+func startMoto(ctx context.Context, o options) (*process, error) {
+	p, err := launch(ctx, os.TempDir(), "python3", "-c", motoServer, motoVersion, o.lambda)
 	if !errors.Is(err, errMissing) {
 		return p, err
 	}
@@ -63,7 +76,7 @@ func startMoto(ctx context.Context) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return launch(ctx, dir, python(dir), "-c", motoServer, motoVersion)
+	return launch(ctx, dir, python(dir), "-c", motoServer, motoVersion, o.lambda)
 }
 
 func startFauxqs(ctx context.Context) (*process, error) {

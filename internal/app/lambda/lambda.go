@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	// maxReserve is the most of an invocation's time that is kept for sending
-	// the answer and the telemetry.
+	// minReserve and maxReserve bound what is kept of an invocation's time for
+	// sending the answer and the telemetry; it is a tenth between them. AWS
+	// Lambda's shortest timeout is 1 s.
+	minReserve = 100 * time.Millisecond
 	maxReserve = time.Second
 	// maxFlush bounds the wait for a collector after each call.
 	maxFlush = 500 * time.Millisecond
@@ -113,7 +115,7 @@ func (f *Function) call(ctx context.Context, event []byte) (output []byte, err e
 }
 
 // reserve is the part of the time left that the call does not get.
-func reserve(left time.Duration) time.Duration { return max(0, min(left/10, maxReserve)) }
+func reserve(left time.Duration) time.Duration { return max(minReserve, min(left/10, maxReserve)) }
 
 // dropStale closes connections from before a long freeze. The wall clock tells
 // of it: the other one may have stood still.

@@ -24,6 +24,10 @@ import (
 // ARN is that of the function, whatever it is called as.
 const ARN = "arn:aws:lambda:us-east-1:123456789012:function:GenericApiCallLambda"
 
+// coldStart is how long an event waits for a function to begin, or to be done
+// with the event before (AWS Lambda gives the initialization 10 s).
+const coldStart = 20 * time.Second
+
 // Event is one invocation.
 type Event struct {
 	Payload []byte
@@ -108,10 +112,14 @@ func (r *Runtime) Invoke(ctx context.Context, e Event) (Answer, error) {
 	e.ID = cmp.Or(e.ID, requestID())
 	e.Timeout = cmp.Or(e.Timeout, 10*time.Second)
 	in := &invocation{Event: e, answer: make(chan Answer, 1)}
+	patience := time.NewTimer(coldStart)
+	defer patience.Stop()
 	select {
 	case r.events <- in:
+	case <-patience.C:
+		return Answer{}, fmt.Errorf("invoke function: no function has asked for the event in %s", coldStart)
 	case <-ctx.Done():
-		return Answer{}, fmt.Errorf("invoke function: nothing takes the event: %w", ctx.Err())
+		return Answer{}, fmt.Errorf("invoke function: %w", ctx.Err())
 	}
 	defer r.forget(e.ID)
 	timeout := time.NewTimer(e.Timeout)
