@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -10,20 +11,54 @@ import (
 	"callfleet/internal/awstest"
 )
 
-// startOnAWS is start with the queues and the templates on an emulator of SQS
-// and DynamoDB, or on what stands in front of it; the Step Functions server is
-// ours.
-func startOnAWS(t *testing.T, emulator awstest.Emulator, tracers func(service string) trace.TracerProvider) *stack {
+// onAWS is a place on an emulator of SQS and DynamoDB, or on what stands in
+// front of it, with all that has to be made there before.
+func onAWS(t *testing.T, emulator awstest.Emulator) place {
 	t.Helper()
 	cfg := emulator.Config()
 	at := place{queue: "sqs://" + awstest.Name("e2e"), templates: "dynamodb://" + awstest.Name("templates"), aws: &cfg}
-	b, err := backend.Open(t.Context(), backend.Options{Queue: at.queue, Templates: at.templates, AWS: at.aws, Logger: quiet})
+	setUp(t, backend.Options{Queue: at.queue, Templates: at.templates, AWS: at.aws, Logger: quiet})
+	return at
+}
+
+// onMoto is onAWS with the state machine there too, in place of our server.
+func onMoto(t *testing.T, emulator awstest.Emulator) place {
+	t.Helper()
+	at := onAWS(t, emulator)
+	at.machine = awstest.Name("call-api")
+	b := setUp(t, backend.Options{
+		Queue: at.queue, Templates: at.templates, StepFunctions: "aws:", StateMachine: at.machine, AWS: at.aws, Logger: quiet,
+	})
+	events, err := b.SQS().URL(t.Context(), backend.Results)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
-	if _, err := b.Setup(t.Context(), backend.SetupOptions{Lease: 30 * time.Second}); err != nil {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		awstest.NewEventBridge(awstest.Moto(t).Config(), b.Executions.Machine(), events).Run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return at
+}
+
+func setUp(t *testing.T, o backend.Options) *backend.Backend {
+	t.Helper()
+	b, err := backend.Open(t.Context(), o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return startAt(t, at, tracers)
+	t.Cleanup(b.Close)
+	if _, err := b.Setup(t.Context(), backend.SetupOptions{Lease: 30 * time.Second, Role: "arn:aws:iam::" + awstest.Account + ":role/callfleet"}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// startOnAWS is start with the queues and the templates on AWS; the Step
+// Functions server is ours.
+func startOnAWS(t *testing.T, emulator awstest.Emulator, tracers func(service string) trace.TracerProvider) *stack {
+	t.Helper()
+	return startAt(t, onAWS(t, emulator), tracers)
 }

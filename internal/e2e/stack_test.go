@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -58,11 +59,15 @@ type stack struct {
 	dead     graveyard
 }
 
-// place is where queues and templates are; the zero place is the stack's own
-// broker.
+// place is where queues, templates and executions are, and who hears of it; the
+// zero place is the stack's own broker and server.
 type place struct {
 	queue, templates string
 	aws              *aws.Config
+	machine          string // of AWS's Step Functions; "" is our server
+	log              *slog.Logger
+	patience         time.Duration // for a run
+	lease            time.Duration // of a task
 }
 
 // start starts everything; it stops with the test. tracers may be nil.
@@ -86,7 +91,10 @@ func startAt(t *testing.T, at place, tracers func(service string) trace.TracerPr
 	if s.queue == "" {
 		s.queue = s.broker.URL()
 	}
-	s.startSteps(t, "127.0.0.1:0")
+	s.log, s.patience = cmp.Or(s.log, quiet), cmp.Or(s.patience, patience)
+	if s.machine == "" {
+		s.startSteps(t, "127.0.0.1:0")
+	}
 	s.startFleet(t)
 	if s.producer, err = s.open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -97,9 +105,13 @@ func startAt(t *testing.T, at place, tracers func(service string) trace.TracerPr
 
 // open is what cmd/worker and cmd/producer do when servers run.
 func (s *stack) open(ctx context.Context) (*backend.Backend, error) {
-	return backend.Open(ctx, backend.Options{
-		Queue: s.queue, Templates: s.templates, AWS: s.aws, StepFunctions: s.steps.URL(), Name: "e2e", Logger: quiet,
-	})
+	o := backend.Options{Queue: s.queue, Templates: s.templates, AWS: s.aws, Lease: s.lease, Name: "e2e", Logger: s.log}
+	if s.machine == "" {
+		o.StepFunctions = s.steps.URL()
+	} else {
+		o.StepFunctions, o.StateMachine = "aws:", s.machine
+	}
+	return backend.Open(ctx, o)
 }
 
 func (s *stack) startSteps(t *testing.T, listen string) {
@@ -134,7 +146,7 @@ func (s *stack) restartSteps(t *testing.T) {
 func (s *stack) startFleet(t *testing.T) {
 	t.Helper()
 	member, err := fleet.New(s.open, fleet.Options{
-		Start: true, Call: true, Slots: 32, Drain: time.Second, Logger: quiet, Tracers: s.tracers("worker"),
+		Start: true, Call: true, Slots: 32, Drain: time.Second, Logger: s.log, Tracers: s.tracers("worker"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +219,7 @@ func (s *stack) run(t *testing.T, mode string, lines ...line) []journal.Result {
 // runAs is run with the id of the run given, "" for a new one.
 func (s *stack) runAs(t *testing.T, id, mode string, lines ...line) []journal.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), s.patience)
 	defer cancel()
 	dir := t.TempDir()
 	var calls bytes.Buffer
@@ -231,7 +243,7 @@ func (s *stack) runAs(t *testing.T, id, mode string, lines ...line) []journal.Re
 		t.Fatal(err)
 	}
 	p, err := producer.New(deps, producer.Options{
-		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, MaxLine: 4 << 20, Log: quiet, Tracers: s.tracers("producer"),
+		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, MaxLine: 4 << 20, Log: quiet, System: s.producer.System, Tracers: s.tracers("producer"),
 	})
 	if err != nil {
 		t.Fatal(err)

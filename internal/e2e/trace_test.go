@@ -226,7 +226,7 @@ func TestOneCallIsOneTrace(t *testing.T) {
 			if got := tree(spans); got != tc.want {
 				t.Errorf("trace is\n%s\nwant\n%s", got, tc.want)
 			}
-			checkTrace(t, spans, result, api)
+			tr.checkTrace(t, spans, result, api)
 		})
 	}
 }
@@ -235,15 +235,15 @@ func TestOneCallIsOneTrace(t *testing.T) {
 // "" none. They are OpenTelemetry's semantic conventions.
 var attributes = map[string]map[string]string{
 	"producer send requests": {
-		"messaging.system": "nats", "messaging.destination.name": "requests", "messaging.operation.name": "send",
+		"messaging.system": "{system}", "messaging.destination.name": "requests", "messaging.operation.name": "send",
 		"messaging.operation.type": "send", "messaging.message.id": "*", "callfleet.request.id": "*", "callfleet.template": "*",
 	},
 	"producer send tasks": {
-		"messaging.system": "nats", "messaging.destination.name": "tasks", "messaging.operation.name": "send",
+		"messaging.system": "{system}", "messaging.destination.name": "tasks", "messaging.operation.name": "send",
 		"messaging.operation.type": "send", "messaging.message.id": "*",
 	},
 	"worker process requests": {
-		"messaging.system": "nats", "messaging.destination.name": "requests", "messaging.operation.name": "process",
+		"messaging.system": "{system}", "messaging.destination.name": "requests", "messaging.operation.name": "process",
 		"messaging.operation.type": "process", "messaging.message.id": "*", "callfleet.request.id": "*", "callfleet.template": "*",
 	},
 	"stepfunctions StepFunctions/StartExecution": {
@@ -254,11 +254,11 @@ var attributes = map[string]map[string]string{
 	},
 	"stepfunctions DynamoDB/GetItem": {"rpc.system": "aws-api", "rpc.service": "DynamoDB", "rpc.method": "GetItem"},
 	"stepfunctions send tasks": {
-		"messaging.system": "nats", "messaging.destination.name": "tasks", "messaging.operation.name": "send",
+		"messaging.system": "{system}", "messaging.destination.name": "tasks", "messaging.operation.name": "send",
 		"messaging.operation.type": "send", "messaging.message.id": "*",
 	},
 	"worker process tasks": {
-		"messaging.system": "nats", "messaging.destination.name": "tasks", "messaging.operation.name": "process",
+		"messaging.system": "{system}", "messaging.destination.name": "tasks", "messaging.operation.name": "process",
 		"messaging.operation.type": "process", "messaging.message.id": "*", "callfleet.request.id": "*", "callfleet.template": "*",
 	},
 	"worker POST": {
@@ -268,9 +268,10 @@ var attributes = map[string]map[string]string{
 }
 
 // checkAttributes checks a span's attributes against the table.
-func checkAttributes(t *testing.T, s otlptest.Span) {
+func (tr *traced) checkAttributes(t *testing.T, s otlptest.Span) {
 	t.Helper()
 	for name, want := range attributes[s.Service+" "+s.Name] {
+		want = strings.ReplaceAll(want, "{system}", tr.producer.System)
 		got, ok := s.Attributes[name]
 		if ok != (want != "") || want != "*" && got != want || ok && got == "" {
 			t.Errorf("span %s of %s has %s=%q, want %q", s.Name, s.Service, name, got, want)
@@ -282,7 +283,7 @@ func checkAttributes(t *testing.T, s otlptest.Span) {
 }
 
 // checkTrace checks what holds for every traced call.
-func checkTrace(t *testing.T, spans []otlptest.Span, result journal.Result, api *calledAPI) {
+func (tr *traced) checkTrace(t *testing.T, spans []otlptest.Span, result journal.Result, api *calledAPI) {
 	t.Helper()
 	var attempts []string
 	slices.SortStableFunc(spans, func(a, b otlptest.Span) int { return a.Start.Compare(b.Start) })
@@ -305,7 +306,7 @@ func checkTrace(t *testing.T, spans []otlptest.Span, result journal.Result, api 
 		if s.Failed == (s.Attributes["error.type"] == "") {
 			t.Errorf("span %s: error %t, error.type %q: one without the other", s.Name, s.Failed, s.Attributes["error.type"])
 		}
-		checkAttributes(t, s)
+		tr.checkAttributes(t, s)
 		if s.Name == "POST" {
 			resent := ""
 			if n := len(attempts); n > 0 {
@@ -363,7 +364,7 @@ func TestTraceSurvivesARestartOfStepFunctions(t *testing.T) {
 	if got := tree(spans); got != want {
 		t.Errorf("trace is\n%s\nwant\n%s", got, want)
 	}
-	checkTrace(t, spans, result, api)
+	tr.checkTrace(t, spans, result, api)
 }
 
 // waitEvent waits for an event of that type in the history of an execution.
@@ -452,7 +453,7 @@ func TestTutorialIsOneTrace(t *testing.T) {
 	if got := tree(spans); got != want {
 		t.Errorf("trace is\n%s\nwant\n%s", got, want)
 	}
-	checkTrace(t, spans, journal.Result{TraceID: spans[0].TraceID}, api)
+	tr.checkTrace(t, spans, journal.Result{TraceID: spans[0].TraceID}, api)
 }
 
 // Without telemetry no trace is made up: none in the results, none sent along.

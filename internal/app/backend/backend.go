@@ -19,6 +19,7 @@ import (
 	"callfleet/internal/queue"
 	"callfleet/internal/stepfn"
 	"callfleet/internal/template/store"
+	"callfleet/internal/template/store/dynamostore"
 	"callfleet/internal/template/store/filestore"
 	"callfleet/internal/template/store/natsstore"
 )
@@ -164,7 +165,11 @@ func (b *Backend) openTemplates(ctx context.Context) (store.Store, error) {
 		}
 		return natsstore.New(ctx, other, natsstore.Options{})
 	case "dynamodb":
-		return nil, errors.New("no dynamodb yet")
+		cfg, err := b.awsConfig(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return dynamostore.New(cfg, dynamostore.Options{Table: TableOf(at)})
 	case "":
 		return nil, errors.New("the URL is not valid")
 	default:

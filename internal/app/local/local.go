@@ -186,9 +186,20 @@ func (s *Stack) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Opened now, not by the first task: what is wrong with it is said at once,
+	// and trouble of the broker later on is waited out.
+	tasks, err := s.backend.Publisher(ctx, backend.Tasks)
+	if err != nil {
+		return err
+	}
 	options := localsfn.Options{
-		NATS:    s.conn,
-		Queues:  func(name string) (queue.Publisher, error) { return s.backend.Publisher(context.Background(), name) },
+		NATS: s.conn,
+		Queues: func(name string) (queue.Publisher, error) {
+			if name == backend.Tasks {
+				return tasks, nil
+			}
+			return s.backend.Publisher(context.Background(), name)
+		},
 		Results: results, Table: table{s.backend.Templates}, QueueSystem: s.backend.System,
 		LambdaEndpoint: o.LambdaEndpoint, LambdaFunctions: map[string]string{function.Name: s.lambda.URL()},
 		Region: o.Region, AccountID: o.AccountID, KeepFor: o.HistoryAge, KeepClosed: o.HistoryCount, Logger: o.Logger, Tracer: o.Tracers,
