@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"callfleet/internal/queue/sqsqueue/crew"
 )
 
 const (
@@ -91,6 +93,7 @@ type Broker struct {
 	names   names
 	region  string
 	ids     *memories // of the ids that were published on standard queues
+	crew    crew.Crew // makes the requests
 }
 
 // New makes a Broker. SQS is not asked anything yet.

@@ -65,7 +65,9 @@ func (c *Consumer) startPolls(ctx context.Context) {
 		pause := jitter(c.outage.pause)
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pause+c.broker.options.Wait+pollGrace)
 		c.polls[p] = cancel
-		c.work.Go(func() {
+		c.work.Add(1)
+		c.broker.crew.Go(func() {
+			defer c.work.Done()
 			defer cancel()
 			if !c.rest(within, pause) {
 				c.end(ctx, p, answered{err: queue.ErrClosed})

@@ -34,15 +34,16 @@ type visibility struct {
 	seconds int32
 }
 
-func bounds(linger time.Duration) batch.Options {
+func (b *Broker) bounds() batch.Options {
 	return batch.Options{
-		Entries: maxEntries, Bytes: maxBytes, InFlight: requestsInFlight, Linger: linger, Timeout: requestTimeout,
+		Entries: maxEntries, Bytes: maxBytes, InFlight: requestsInFlight,
+		Linger: b.options.Linger, Timeout: requestTimeout, Go: b.crew.Go,
 	}
 }
 
 // sends makes a batcher of messages for a queue.
 func (b *Broker) sends(full, url string, fifo bool) *batch.Batcher[*outgoing] {
-	o := bounds(b.options.Linger)
+	o := b.bounds()
 	if fifo {
 		o.InFlight = 1 // two requests at a time may change places
 	}
@@ -80,7 +81,7 @@ func entryOf(m *outgoing, n int) types.SendMessageBatchRequestEntry {
 
 // deletes makes a batcher of receipt handles for a queue.
 func (b *Broker) deletes(full, url string) *batch.Batcher[string] {
-	return batch.New(bounds(b.options.Linger), func(ctx context.Context, handles []string) []error {
+	return batch.New(b.bounds(), func(ctx context.Context, handles []string) []error {
 		return b.each(ctx, "sqs:DeleteMessage", full, len(handles), func(todo []int) (answer, error) {
 			in := &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: make([]types.DeleteMessageBatchRequestEntry, len(todo))}
 			for i, n := range todo {
@@ -101,7 +102,7 @@ func (b *Broker) deletes(full, url string) *batch.Batcher[string] {
 
 // changes makes a batcher of visibilities for a queue.
 func (b *Broker) changes(full, url string) *batch.Batcher[visibility] {
-	return batch.New(bounds(b.options.Linger), func(ctx context.Context, to []visibility) []error {
+	return batch.New(b.bounds(), func(ctx context.Context, to []visibility) []error {
 		return b.each(ctx, "sqs:ChangeMessageVisibility", full, len(to), func(todo []int) (answer, error) {
 			in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: make([]types.ChangeMessageVisibilityBatchRequestEntry, len(todo))}
 			for i, n := range todo {

@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 func backend(cfg aws.Config) queuetest.Backend {
 	return queuetest.Backend{
 		Open:          func(tb testing.TB, o queuetest.Options) *queuetest.Queue { return open(tb, cfg, o) },
-		ShortestLease: 3 * time.Second,
+		ShortestLease: 2 * time.Second,
 		DelayStep:     time.Second,
 		Patience:      60 * time.Second,
 		Batch:         205, // moto takes 136 a second

@@ -22,6 +22,7 @@ type Options struct {
 	InFlight int           // requests at a time
 	Linger   time.Duration // wait of an entry for others
 	Timeout  time.Duration // of a request
+	Go       func(func())  // runs a request; on a new goroutine if nil
 }
 
 // Send sends a request and returns the result of each entry, in their order.
@@ -53,6 +54,9 @@ var errUnanswered = errors.New("no result for this entry")
 
 // New makes a Batcher that sends by send.
 func New[E any](o Options, send Send[E]) *Batcher[E] {
+	if o.Go == nil {
+		o.Go = func(f func()) { go f() }
+	}
 	return &Batcher[E]{options: o, send: send}
 }
 
@@ -93,7 +97,7 @@ func (b *Batcher[E]) dispatch() {
 			b.due = false // what came later lingers anew
 		}
 		b.inFlight++
-		go b.request(items)
+		b.options.Go(func() { b.request(items) })
 	}
 	if len(b.pending) == 0 {
 		b.pending, b.due = nil, false
