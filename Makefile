@@ -4,13 +4,19 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # for with a time the fuzzer can fail on its own deadline.
 FUZZTIME ?= 20000x
 
-.PHONY: help build test check unit fuzz bench chaos slow-api test-jaeger conformance awscli quickstart clean
+.PHONY: help build nats-server containers test check unit fuzz bench chaos slow-api test-jaeger conformance awscli quickstart clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-build: ## build the three programs into bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+build: ## build the programs into bin/, stamped with VERSION if it is set
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w $(if $(VERSION),-X callfleet/internal/app/version.stamp=$(VERSION))" -o bin/ ./cmd/...
+
+nats-server: ## build the broker of docker-compose.yml into bin/, for machines without a registry
+	cd deploy/docker/check && CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o ../../../bin/nats-server github.com/nats-io/nats-server/v2
+
+containers: build nats-server ## Dockerfiles and docker-compose.yml, checked and tried out without Docker
+	cd deploy/docker/check && $(GO) mod tidy -diff && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -count=1 -shuffle=on -timeout 10m ./...
 
 test: check unit ## everything a change must pass: format, vet, staticcheck, tests with -race and -shuffle
 
