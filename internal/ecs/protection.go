@@ -29,13 +29,12 @@ type ProtectionOptions struct {
 type Protection struct {
 	env     *Environment
 	options ProtectionOptions
-	edge    chan struct{} // holds one signal: the work has changed
+	sooner  chan struct{} // holds one signal: Run has something to do earlier than it planned
 
-	mu    sync.Mutex
-	busy  bool      // guarded by mu
-	since time.Time // guarded by mu: when busy changed last
-
-	// What follows is owned by the goroutine of Run.
+	mu       sync.Mutex // guards what follows
+	busy     bool
+	since    time.Time // when busy changed last
+	planned  time.Time // when Run looks again; the zero time is never
 	on       bool      // the agent has confirmed it
 	possible bool      // it may be on: nothing has confirmed that it is off
 	renewAt  time.Time // when it is on
@@ -56,26 +55,25 @@ func (e *Environment) Protection(o ProtectionOptions) *Protection {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Protection{env: e, options: o, edge: make(chan struct{}, 1), since: time.Now()}
+	return &Protection{env: e, options: o, sooner: make(chan struct{}, 1), since: time.Now()}
 }
 
-// Set says whether the task is busy. It only takes note and does not block.
+// Set says whether the task is busy. It only takes note and does not block; of
+// many short calls in a row it wakes nobody.
 func (p *Protection) Set(busy bool) {
 	p.mu.Lock()
 	if p.busy != busy {
 		p.busy, p.since = busy, time.Now()
 	}
+	_, at := p.next()
+	sooner := !at.IsZero() && (p.planned.IsZero() || at.Before(p.planned))
 	p.mu.Unlock()
-	select {
-	case p.edge <- struct{}{}:
-	default: // one is on its way
+	if sooner {
+		select {
+		case p.sooner <- struct{}{}:
+		default: // one is on its way
+		}
 	}
-}
-
-func (p *Protection) work() (busy bool, since time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.busy, p.since
 }
 
 // Run asks the agent for what the work needs until ctx ends, then takes the
@@ -83,7 +81,7 @@ func (p *Protection) work() (busy bool, since time.Time) {
 // goes on unprotected. Run may be called once.
 func (p *Protection) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		on, at := p.next()
+		on, at := p.plan()
 		var due <-chan time.Time
 		if !at.IsZero() {
 			wait := time.Until(at)
@@ -94,7 +92,7 @@ func (p *Protection) Run(ctx context.Context) error {
 			due = time.After(wait)
 		}
 		select {
-		case <-p.edge:
+		case <-p.sooner:
 		case <-due:
 		case <-ctx.Done():
 		}
@@ -103,43 +101,49 @@ func (p *Protection) Run(ctx context.Context) error {
 	return nil
 }
 
-// next is what to ask for and when; never is the zero time.
+func (p *Protection) plan() (on bool, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	on, p.planned = p.next()
+	return on, p.planned
+}
+
+// next is what to ask for and when; the zero time is never. p.mu is held.
 func (p *Protection) next() (on bool, at time.Time) {
-	busy, since := p.work()
 	switch {
-	case p.hopeless, !busy && !p.possible:
+	case p.hopeless, !p.busy && !p.possible:
 		return false, time.Time{}
-	case !busy:
-		at = since.Add(p.options.IdleFor)
+	case !p.busy:
+		at = p.since.Add(p.options.IdleFor)
 	case p.on:
 		at = p.renewAt
 	default:
-		at = since
+		at = p.since
 	}
 	if at.Before(p.retryAt) {
 		at = p.retryAt
 	}
-	return busy, at
+	return p.busy, at
 }
 
-// change asks once.
+// change asks once, and tells afterwards what came of it: Set must not wait for
+// a log that is slow.
 func (p *Protection) change(ctx context.Context, on bool) {
 	began := time.Now()
 	err := p.env.protect(ctx, on, p.options.Expiry)
-	if err == nil {
-		p.on, p.possible, p.renewAt = on, on, began.Add(p.options.RenewEvery)
-		p.options.Logger.Debug("scale-in protection was set", "on", on)
-		if p.failures >= patience {
-			p.options.Logger.Info("scale-in protection can be set again")
-		}
-		p.failures, p.retryAt = 0, time.Time{}
-		return
-	}
-	if applied(err) {
-		p.on, p.possible = p.on && on, true
-	}
-	if ctx.Err() == nil {
-		p.failed(on, err)
+	log := p.options.Logger.With("on", on)
+	switch before, pause := p.record(on, began, err); {
+	case err == nil && before >= patience:
+		log.Info("scale-in protection can be set again")
+	case err == nil:
+		log.Debug("scale-in protection was set")
+	case ctx.Err() != nil: // the program stops
+	case pause == 0:
+		log.Warn("scale-in may stop this task while it works: protection is not asked for any more", "error", err, "advice", adviceOn(err))
+	case before+1 == patience:
+		log.Warn("asking for scale-in protection again after errors; calls go on meanwhile", "error", err, "pause", pause)
+	default:
+		log.Debug("asking for scale-in protection again after an error", "error", err, "pause", pause)
 	}
 }
 
@@ -150,27 +154,28 @@ const (
 	lastPause  = time.Minute
 )
 
-// failed says when to ask again, and tells once what is wrong.
-func (p *Protection) failed(on bool, err error) {
+// record notes what came of a request. It returns how many before it had
+// failed in a row, and after an error the pause until the next; 0 is for ever.
+func (p *Protection) record(on bool, began time.Time, err error) (before int, pause time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before = p.failures
+	if err == nil {
+		p.on, p.possible, p.renewAt = on, on, began.Add(p.options.RenewEvery)
+		p.failures, p.retryAt = 0, time.Time{}
+		return before, 0
+	}
+	if applied(err) {
+		p.on, p.possible = p.on && on, true
+	}
 	p.failures++
-	if advice := adviceOn(err); advice != "" {
-		p.hopeless = true
-		p.options.Logger.Warn("scale-in may stop this task while it works: protection is not asked for any more",
-			"error", err, "advice", advice)
-		return
+	if p.hopeless = adviceOn(err) != ""; p.hopeless {
+		return before, 0
 	}
-	pause := lastPause
-	if p.failures < 10 {
-		pause = min(firstPause<<(p.failures-1), lastPause)
-	}
-	pause = pause/2 + rand.N(pause/2)
+	bound := min(firstPause<<min(before, 10), lastPause)
+	pause = bound/2 + rand.N(bound/2)
 	p.retryAt = time.Now().Add(pause)
-	level := slog.LevelDebug
-	if p.failures == patience {
-		level = slog.LevelWarn
-	}
-	p.options.Logger.Log(context.Background(), level, "setting scale-in protection again after an error; calls go on meanwhile",
-		"on", on, "error", err, "pause", pause)
+	return before, pause
 }
 
 // What a stopping program has for taking the protection off.
@@ -182,7 +187,10 @@ const (
 // lift takes the protection off, if there may be one. A task that is kept from
 // scale-in after its process has gone would hold up a deployment.
 func (p *Protection) lift(ctx context.Context) {
-	if !p.possible || p.hopeless {
+	p.mu.Lock()
+	needed := p.possible && !p.hopeless
+	p.mu.Unlock()
+	if !needed {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), liftTimeout)
@@ -190,7 +198,6 @@ func (p *Protection) lift(ctx context.Context) {
 	for pause := liftPause; ; pause *= 2 {
 		err := p.env.protect(ctx, false, 0)
 		if err == nil {
-			p.on, p.possible = false, false
 			return
 		}
 		select {

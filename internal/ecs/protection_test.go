@@ -289,3 +289,13 @@ func TestProtectionOverHTTP(t *testing.T) {
 		t.Error("a protection without an agent")
 	}
 }
+
+// What an edge costs a worker that has one call at a time.
+func BenchmarkSet(b *testing.B) {
+	p := FromEnv(getenv(ecstest.Environment("http://agent"))).Protection(ProtectionOptions{})
+	p.on, p.possible, p.renewAt, p.planned = true, true, time.Now().Add(time.Hour), time.Now()
+	for b.Loop() {
+		p.Set(true)
+		p.Set(false)
+	}
+}
