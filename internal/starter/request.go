@@ -132,7 +132,7 @@ func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error
 // longer each time.
 func (s *Starter) handBack(ctx context.Context, d *queue.Delivery) {
 	var delay time.Duration
-	if false && (d.Attempt > 1 || s.outage.lasts()) {
+	if d.Attempt > 1 || s.outage.lasts() {
 		delay = min(s.requests.Lease()/8<<min(d.Attempt-1, 10), longestStay)
 	}
 	s.settle(ctx, d, func(ctx context.Context) error { return d.Retry(ctx, delay) })
