@@ -45,18 +45,23 @@ type process struct {
 	ended chan error
 }
 
-// Addr is where a port of a service is on this machine.
-func (h *Host) Addr(service, port string) (string, error) {
-	key := service + ":" + port
+// Use says where a port of a service is that is not started here.
+func (h *Host) Use(service, port, addr string) {
 	if h.ports == nil {
 		h.ports = make(map[string]string)
 	}
+	_, h.ports[service+":"+port], _ = net.SplitHostPort(addr)
+}
+
+// Addr is where a port of a service is on this machine.
+func (h *Host) Addr(service, port string) (string, error) {
+	key := service + ":" + port
 	if h.ports[key] == "" {
 		lis, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return "", fmt.Errorf("find a free port: %w", err)
 		}
-		_, h.ports[key], _ = net.SplitHostPort(lis.Addr().String())
+		h.Use(service, port, lis.Addr().String())
 		_ = lis.Close() // it only had to be free
 	}
 	return "127.0.0.1:" + h.ports[key], nil
@@ -80,10 +85,11 @@ func (h *Host) here(name, text string) string {
 	}
 	text = hostPort.ReplaceAllStringFunc(text, func(was string) string {
 		m := hostPort.FindStringSubmatch(was)
-		if !h.knows(m[1]) {
+		service := h.named(m[1])
+		if service == "" {
 			return was
 		}
-		return swap(m[1], m[2], was)
+		return swap(service, m[2], was)
 	})
 	if !strings.Contains(text, "://127.") { // what another service's address has become stays
 		text = anyInterface.ReplaceAllStringFunc(text, func(was string) string {
@@ -97,16 +103,14 @@ func (h *Host) here(name, text string) string {
 	return strings.ReplaceAll(text, "/data", filepath.Join(h.Dir, name))
 }
 
-func (h *Host) knows(service string) bool {
+// named is the service that a host name of the network leads to, or "".
+func (h *Host) named(host string) string {
 	for name, s := range h.Project.Services {
-		if name == service {
-			return true
-		}
-		if n := s.Networks["default"]; n != nil && slices.Contains(n.Aliases, service) {
-			return true
+		if n := s.Networks["default"]; name == host || n != nil && slices.Contains(n.Aliases, host) {
+			return name
 		}
 	}
-	return false
+	return ""
 }
 
 // Command is one more process of a service; the name tells several apart.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -22,30 +23,10 @@ import (
 // programs and variables; a server of this test is Jaeger.
 func TestFleetOnNATS(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
+	h := newHost(t, "nats", "producer")
 	spans := standInForJaeger(t, h)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for _, s := range [][2]string{{"nats", "nats"}, {"sampleapi", "sampleapi"}, {"stepfunctions", "stepfunctions"}, {"worker", "worker"}, {"worker", "worker-2"}} {
-		if err := h.Start(ctx, s[0], s[1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	calls, n := quickstartCalls(t)
-	cmd, err := h.Command(ctx, "producer", "producer", "run", calls)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("producer run: %v\n%s", err, said)
-	}
-	results, err := os.ReadFile(filepath.Join(h.Dir, "producer", "results.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := bytes.Count(results, []byte("\n")); got != n {
-		t.Errorf("%d results, want %d", got, n)
-	}
+	start(t, h, "nats", "sampleapi", "stepfunctions", "worker", "worker 2")
+	makeCalls(t, h, "producer")
 	if err := h.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -54,10 +35,100 @@ func TestFleetOnNATS(t *testing.T) {
 	}
 }
 
+// The same with the profile "aws": moto is SQS and DynamoDB.
+func TestFleetOnEmulators(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "aws", "producer-aws")
+	spans := standInForJaeger(t, h)
+	h.Use("aws", "5000", moto(t))
+	// In its container the log's broker has the loopback interface for itself.
+	h.Env["stepfunctions-aws"] = append(h.Env["stepfunctions-aws"], "CALLFLEET_BROKER_LISTEN=127.0.0.1:0")
+	for range 2 { // what is made once is found from then on
+		cmd, err := h.Command(t.Context(), "setup", "setup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("setup: %v\n%s", err, said)
+		}
+	}
+	start(t, h, "sampleapi", "stepfunctions-aws", "worker-aws", "worker-aws 2")
+	makeCalls(t, h, "producer-aws")
+	if err := h.Stop(); err != nil {
+		t.Error(err)
+	}
+	if spans.Load() == 0 {
+		t.Error("Jaeger was sent nothing")
+	}
+}
+
+// start starts services in turn; "worker 2" is a second worker.
+func start(t *testing.T, h *Host, services ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, name := range services {
+		service, _, _ := strings.Cut(name, " ")
+		if err := h.Start(ctx, service, strings.ReplaceAll(name, " ", "-")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// makeCalls has a producer run a call file to its end.
+func makeCalls(t *testing.T, h *Host, service string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	calls, n := quickstartCalls(t)
+	cmd, err := h.Command(ctx, service, service, "run", calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("producer run: %v\n%s", err, said)
+	}
+	results, err := os.ReadFile(filepath.Join(h.Dir, service, "results.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := bytes.Count(results, []byte("\n")); got != n {
+		t.Errorf("%d results, want %d", got, n)
+	}
+}
+
+// moto starts the emulator of the project's tests and returns where it is. It
+// ends with its standard input.
+func moto(t *testing.T) (addr string) {
+	t.Helper()
+	cmd := exec.Command("go", "run", "./scripts/emulator", "moto")
+	cmd.Dir, cmd.Stderr = root, os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait() // it is not what is tested
+	})
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("start moto: %v", err)
+	}
+	return strings.TrimPrefix(strings.TrimSpace(url), "http://")
+}
+
 // A service that is not what the file says is found.
 func TestFleetCanFail(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
+	h := newHost(t, "nats")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	err := h.Start(ctx, "stepfunctions", "stepfunctions") // without its broker
@@ -83,9 +154,9 @@ func (l *log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-func newHost(t *testing.T) *Host {
+func newHost(t *testing.T, profiles ...string) *Host {
 	t.Helper()
-	p, err := LoadCompose(t.Context(), root, composeFile, "nats", "producer")
+	p, err := LoadCompose(t.Context(), root, composeFile, profiles...)
 	if err != nil {
 		t.Fatal(err)
 	}
