@@ -1,0 +1,245 @@
+package deployed_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"callfleet/deploy/cdk/internal/cfn"
+	"callfleet/deploy/cdk/internal/deployed"
+	"callfleet/deploy/cdk/internal/stack"
+	"callfleet/internal/awstest"
+	"callfleet/internal/queue/sqsqueue"
+
+	"github.com/aws/jsii-runtime-go"
+)
+
+const (
+	root  = "../../../.."
+	calls = 50
+)
+
+// synthesise returns the template of the standard deployment.
+func synthesise(t *testing.T) *cfn.Template {
+	t.Helper()
+	defer jsii.Close()
+	out := t.TempDir()
+	app, _, err := stack.NewApp(stack.Options{Root: root, Out: out, Context: map[string]any{
+		"workerImage": "registry.example.com/worker:1", "producerImage": "registry.example.com/producer:1", "traces": "off",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app.Synth(nil)
+	template, err := cfn.Load(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return template
+}
+
+// fleet is the stack with the programs that run on it.
+type fleet struct {
+	emulator awstest.Emulator
+	stack    *deployed.Stack
+	bin      string
+	settings []string // of the output that a person pastes
+}
+
+func setup(t *testing.T) *fleet {
+	t.Helper()
+	emulator := awstest.Moto(t)
+	s, err := deployed.Create(t.Context(), emulator.Config(), awstest.Account, synthesise(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{emulator: emulator, stack: s, bin: t.TempDir()}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", f.bin, "./cmd/producer", "./cmd/worker")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	f.settings = strings.Fields(strings.TrimPrefix(f.output(t, "Settings"), "export "))
+	return f
+}
+
+func (f *fleet) output(t *testing.T, name string) string {
+	t.Helper()
+	value, err := f.stack.Output(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// environ is the shell's PATH, what the emulator needs, and what is given.
+func (f *fleet) environ(given ...string) []string {
+	return append(append(f.emulator.Env(), "PATH="+os.Getenv("PATH"), "HOME="+os.TempDir()), given...)
+}
+
+// produce runs the producer with the settings of the stack's output.
+func (f *fleet) produce(t *testing.T, dir string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(f.bin, "producer"), args...)
+	cmd.Dir, cmd.Env = dir, f.environ(f.settings...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// serve runs a worker as its service's task would, until the test ends; it must
+// then stop by itself within the stop timeout.
+func (f *fleet) serve(t *testing.T, name string) {
+	t.Helper()
+	env, err := f.stack.Environment("calls-"+name, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env["CALLFLEET_WORKER_LISTEN"] = "127.0.0.1:0" // both tasks share this machine
+	var given []string
+	for k, v := range env {
+		given = append(given, k+"="+v)
+	}
+	cmd := exec.Command(filepath.Join(f.bin, "worker"))
+	var log bytes.Buffer
+	cmd.Env, cmd.Stdout, cmd.Stderr = f.environ(given...), &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		kill := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+		defer kill.Stop()
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Errorf("%s: %v\n%s", name, err, log.String())
+		}
+	})
+}
+
+func TestStack(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	t.Run("fleet runs", f.testRun)
+	t.Run("queues are as set up", f.testQueues)
+}
+
+// The fleet runs on the queues, the table and the state machine of the
+// template, with the settings of its outputs and of its task definitions. No
+// emulator carries out EventBridge's rule for executions: awstest stands in.
+func (f *fleet) testRun(t *testing.T) {
+	t.Parallel()
+	var made atomic.Int64
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		made.Add(1)
+		if r.URL.Path == "/users/13" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		fmt.Fprintf(w, `{"path":%q}`, r.URL.Path)
+	}))
+	t.Cleanup(api.Close)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "get-user.GET.json"), `{"name":"get-user","method":"GET","url":"`+api.URL+`/users/{{ id }}"}`)
+	var lines strings.Builder
+	for id := range calls {
+		fmt.Fprintf(&lines, `{"templateName":"get-user","method":"GET","params":{"id":%d}}`+"\n", id)
+	}
+	write(t, filepath.Join(dir, "calls.jsonl"), lines.String())
+
+	if out, err := f.produce(t, dir, "doctor"); err != nil {
+		t.Errorf("producer doctor: %v\n%s", err, out)
+	}
+	if out, err := f.produce(t, dir, "template", "put", "get-user.GET.json"); err != nil {
+		t.Fatalf("producer template put: %v\n%s", err, out)
+	}
+	f.serve(t, "starter")
+	f.serve(t, "worker")
+	ctx, cancel := context.WithCancel(t.Context())
+	var rule sync.WaitGroup
+	rule.Go(func() {
+		awstest.NewEventBridge(f.emulator.Config(), f.output(t, "StateMachineArn"), f.output(t, "ResultsQueueUrl")).Run(ctx)
+	})
+	t.Cleanup(rule.Wait)
+	t.Cleanup(cancel)
+
+	out, err := f.produce(t, dir, "run", "calls.jsonl")
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 { // one call fails on purpose
+		t.Fatalf("producer run: %v, want exit code 1\n%s", err, out)
+	}
+	statuses := results(t, filepath.Join(dir, "results.jsonl"))
+	if statuses["ok"] != calls-1 || statuses["failed"] != 1 {
+		t.Errorf("results %v of %d calls\n%s", statuses, calls, out)
+	}
+	if n := made.Load(); n < calls {
+		t.Errorf("%d calls reached the API, want %d", n, calls)
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// results counts the lines of a results file by what became of the call.
+func results(t *testing.T, name string) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		var r struct{ Status string }
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		counts[r.Status]++
+	}
+	return counts
+}
+
+// The stack's queues are as "producer setup" would make them.
+func (f *fleet) testQueues(t *testing.T) {
+	t.Parallel()
+	ours := broker(t, f, awstest.Name("setup"))
+	theirs := broker(t, f, "calls")
+	for _, name := range []string{"requests", "tasks", "results"} {
+		if _, err := ours.Create(t.Context(), name, 90*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		a, err := ours.Describe(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := theirs.Describe(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Visibility != b.Visibility || a.Retention != b.Retention || a.MaxReceives != b.MaxReceives || !strings.HasSuffix(b.DeadLetters, ":calls-"+name+"-dlq") {
+			t.Errorf("stack: %+v\nproducer setup: %+v", b, a)
+		}
+	}
+}
+
+func broker(t *testing.T, f *fleet, prefix string) *sqsqueue.Broker {
+	t.Helper()
+	b, err := sqsqueue.New(f.emulator.Config(), sqsqueue.Options{Prefix: prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
