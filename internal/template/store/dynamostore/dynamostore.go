@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	mathrand "math/rand/v2"
 	"regexp"
 	"slices"
 	"time"
@@ -57,7 +58,7 @@ func New(cfg aws.Config, o Options) (*Store, error) {
 	client := dynamodb.NewFromConfig(cfg, func(c *dynamodb.Options) {
 		c.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
 			s.MaxAttempts = maxAttempts
-			s.MaxBackoff = maxBackoff
+			s.Backoff = retry.BackoffDelayerFunc(backoff)
 			// A budget shared by all calls would fail those that have nothing to
 			// do with the trouble.
 			s.RateLimiter = ratelimit.None
@@ -69,9 +70,15 @@ func New(cfg aws.Config, o Options) (*Store, error) {
 // A burst of throttling or of failing servers is waited out for some seconds;
 // AWS_MAX_ATTEMPTS is stronger.
 const (
-	maxAttempts = 6
-	maxBackoff  = 2 * time.Second
+	maxAttempts  = 8
+	firstBackoff = 50 * time.Millisecond // an item takes a tenth of it; the SDK's own is a second
+	maxBackoff   = 5 * time.Second
 )
+
+// backoff is how long to wait after an attempt, the first of which is 0.
+func backoff(attempt int, _ error) (time.Duration, error) {
+	return mathrand.N(min(firstBackoff<<min(attempt, 10), maxBackoff)), nil
+}
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, k store.Key) (store.Item, error) {

@@ -53,7 +53,7 @@ func checkSize(k store.Key, a attributes) error {
 		return fmt.Errorf("a key of DynamoDB has at most %d bytes of name and %d of method", maxName, maxMethod)
 	}
 	if n := size(&types.AttributeValueMemberM{Value: a}); n > maxItem {
-		return fmt.Errorf("it has %d KB, and an item of DynamoDB at most %d KB: make the template smaller", n>>10, maxItem>>10)
+		return fmt.Errorf("it has %d bytes, and an item of DynamoDB at most %d: make the template smaller", n, maxItem)
 	}
 	return nil
 }

@@ -15,14 +15,16 @@ import (
 // SK of type S. The error says what to do.
 func (s *Store) Check(ctx context.Context) error {
 	d, err := s.describe(ctx)
-	if err == nil {
+	switch {
+	case err != nil:
+		err = s.explain(ctx, err)
+	case d.TableStatus != types.TableStatusActive && d.TableStatus != types.TableStatusUpdating:
+		err = fmt.Errorf("%s is %s: wait until it is ACTIVE", s.name(), d.TableStatus)
+	default:
 		err = s.checkKeys(d)
 	}
-	if err == nil && d.TableStatus != types.TableStatusActive && d.TableStatus != types.TableStatusUpdating {
-		err = fmt.Errorf("%s is %s: wait until it is ACTIVE", s.name(), d.TableStatus)
-	}
 	if err != nil {
-		return fmt.Errorf("check template table: %w", s.explain(ctx, err))
+		return fmt.Errorf("check template table: %w", err)
 	}
 	return nil
 }
