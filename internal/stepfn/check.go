@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"callfleet/internal/call"
 )
@@ -62,10 +64,18 @@ func (c *Client) ProbeStart(ctx context.Context) error {
 	switch err = c.translateStart(err, "probe the permission to start executions"); {
 	case err == nil:
 		return errors.New("probe the permission to start executions: an execution with an invalid name was started: this is not Step Functions as AWS has it")
-	case errors.Is(err, ErrInvalid):
+	case errors.Is(err, ErrInvalid), isOtherMistake(err):
 		return nil
 	}
 	return err
+}
+
+// isOtherMistake reports whether the request itself was found wrong, with a
+// code that AWS does not use: emulators have words of their own.
+func isOtherMistake(err error) bool {
+	var answer *smithyhttp.ResponseError
+	return errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusBadRequest &&
+		!errors.Is(err, ErrNotFound) && !errors.Is(err, ErrThrottled) && !errors.Is(err, ErrDenied) && !errors.Is(err, ErrCredentials)
 }
 
 // ProbeReport finds out whether tasks may be settled and kept alive, with a
