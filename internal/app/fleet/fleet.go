@@ -14,6 +14,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/lifecycle"
+	"callfleet/internal/relay"
 	"callfleet/internal/starter"
 	"callfleet/internal/template"
 	"callfleet/internal/worker"
@@ -88,7 +89,7 @@ func (m *Member) Services() []lifecycle.Service {
 		services = append(services, m.service("worker", m.newWorker))
 	}
 	if m.options.Start {
-		services = append(services, m.service("backlog", m.newBacklog), m.service("starter", m.newStarter))
+		services = append(services, m.service("backlog", m.newBacklog), m.service("relay", m.newRelay), m.service("starter", m.newStarter))
 	}
 	return append(services, m.intake())
 }
@@ -162,6 +163,35 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 		return nil, nil, errors.Join(err, tasks.Close())
 	}
 	return w, tasks.Close, nil
+}
+
+// newRelay brings outcomes from the queue that EventBridge fills to the feed,
+// where there is such a queue.
+func (m *Member) newRelay(ctx context.Context) (runner, func() error, error) {
+	events, err := m.backend.Events(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if events == nil {
+		return idle{}, func() error { return nil }, nil
+	}
+	feed, err := m.backend.PublishResults(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, events.Close())
+	}
+	r, err := relay.New(events, feed, relay.Options{Logger: m.options.Logger})
+	if err != nil {
+		return nil, nil, errors.Join(err, events.Close())
+	}
+	return r, events.Close, nil
+}
+
+// idle runs until it is stopped.
+type idle struct{}
+
+func (idle) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
 }
 
 func (m *Member) newStarter(ctx context.Context) (runner, func() error, error) {
