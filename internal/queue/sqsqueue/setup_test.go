@@ -91,3 +91,14 @@ func receive(tb testing.TB, c queue.Consumer, n int) []*queue.Delivery {
 	}
 	return all
 }
+
+// newConsumerOf opens the queue "tasks" of a scripted SQS. The test closes it.
+func newConsumerOf(tb testing.TB, cfg aws.Config) *sqsqueue.Consumer {
+	tb.Helper()
+	b := newBroker(tb, cfg, sqsqueue.Options{Prefix: "calls"})
+	c, err := b.Consumer(tb.Context(), "tasks", sqsqueue.ConsumerOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
