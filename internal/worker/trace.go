@@ -33,6 +33,9 @@ func (w *Worker) startProcess(ctx context.Context, j *job) (context.Context, tra
 			attribute.String("callfleet.template", templateName(j.task.Template)),
 			attribute.Int("callfleet.delivery.attempt", d.Attempt),
 		)
+		if d.Attempt > 1 { // searches of traces know no "more than"
+			span.SetAttributes(attribute.Bool("callfleet.redelivered", true))
+		}
 	}
 	return ctx, span
 }
