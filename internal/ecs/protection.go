@@ -20,6 +20,13 @@ type ProtectionOptions struct {
 	// IdleFor is how long the task must be idle until it gives its protection
 	// up. Default 5 s.
 	IdleFor time.Duration
+	// Oldest tells when the work began that has lasted longest; the zero time is
+	// none. It must not block. Default is when the task became busy.
+	Oldest func() time.Time
+	// Long is from when on work is long. A task that is never idle and has only
+	// short work is not protected for ever: it could neither be scaled in nor
+	// replaced by a deployment. Default 20 s.
+	Long time.Duration
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 }
@@ -35,9 +42,10 @@ type Protection struct {
 	busy     bool
 	since    time.Time // when busy changed last
 	planned  time.Time // when Run looks again; the zero time is never
-	on       bool      // the agent has confirmed it
+	on       bool      // the agent has confirmed it in this period of work
 	possible bool      // it may be on: nothing has confirmed that it is off
-	renewAt  time.Time // when it is on
+	renewAt  time.Time // while on: when to ask again, if there is long work
+	until    time.Time // while on: when it ends without that
 	retryAt  time.Time // nothing is asked before, after an error
 	failures int       // in a row
 	hopeless bool      // the agent will never do it
@@ -52,6 +60,7 @@ func (e *Environment) Protection(o ProtectionOptions) *Protection {
 	o.Expiry = max(cmp.Or(o.Expiry, 10*time.Minute).Truncate(time.Minute), time.Minute)
 	o.RenewEvery = cmp.Or(o.RenewEvery, o.Expiry/2)
 	o.IdleFor = cmp.Or(o.IdleFor, 5*time.Second)
+	o.Long = cmp.Or(o.Long, 20*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -86,7 +95,9 @@ func (p *Protection) Run(ctx context.Context) error {
 		if !at.IsZero() {
 			wait := time.Until(at)
 			if wait <= 0 {
-				p.change(ctx, on)
+				if !p.passed(on) {
+					p.change(ctx, on)
+				}
 				continue
 			}
 			due = time.After(wait)
@@ -111,7 +122,7 @@ func (p *Protection) plan() (on bool, at time.Time) {
 // next is what to ask for and when; the zero time is never. p.mu is held.
 func (p *Protection) next() (on bool, at time.Time) {
 	switch {
-	case p.hopeless, !p.busy && !p.possible:
+	case p.hopeless, !p.busy && !p.possible && !p.on:
 		return false, time.Time{}
 	case !p.busy:
 		at = p.since.Add(p.options.IdleFor)
@@ -124,6 +135,37 @@ func (p *Protection) next() (on bool, at time.Time) {
 		at = p.retryAt
 	}
 	return p.busy, at
+}
+
+// lookEvery is the time between looks for long work, once a renewal was not
+// needed.
+const lookEvery = 15 * time.Second
+
+// passed reports whether there is nothing to ask for although it is time: the
+// work is too short for a renewal, or the protection has ended by itself.
+func (p *Protection) passed(on bool) bool {
+	var oldest time.Time
+	if on && p.options.Oldest != nil {
+		oldest = p.options.Oldest() // not under mu: it takes locks of those who call Set
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.options.Oldest == nil {
+		oldest = p.since
+	}
+	now := time.Now()
+	if p.on && !now.Before(p.until) {
+		p.possible = false
+	}
+	switch {
+	case !on && !p.possible: // it is idle, and the protection is over
+		p.on = false
+		return true
+	case on && p.on && (oldest.IsZero() || now.Sub(oldest) < p.options.Long):
+		p.renewAt = now.Add(min(lookEvery, p.options.RenewEvery))
+		return true
+	}
+	return false
 }
 
 // change asks once, and tells afterwards what came of it: Set must not wait for
@@ -161,7 +203,7 @@ func (p *Protection) record(on bool, began time.Time, err error) (before int, pa
 	defer p.mu.Unlock()
 	before = p.failures
 	if err == nil {
-		p.on, p.possible, p.renewAt = on, on, began.Add(p.options.RenewEvery)
+		p.on, p.possible, p.renewAt, p.until = on, on, began.Add(p.options.RenewEvery), began.Add(p.options.Expiry)
 		p.failures, p.retryAt = 0, time.Time{}
 		return before, 0
 	}

@@ -3,6 +3,7 @@ package ecs
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +48,55 @@ func TestProtectionFollowsTheWork(t *testing.T) {
 				t.Errorf("request %d came after %s, want %s", i, at, want[i])
 			}
 		}
+	})
+}
+
+// A task that always has some short call must not be protected for ever. It is
+// again when one of them becomes long.
+func TestShortWorkIsNotProtectedForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var long atomic.Pointer[time.Time]
+		b := setup(t, ProtectionOptions{Oldest: func() time.Time {
+			if at := long.Load(); at != nil {
+				return *at
+			}
+			return time.Now().Add(-time.Second)
+		}})
+		flicker := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+				b.p.Set(false)
+				b.p.Set(true)
+			}
+		}
+		b.p.Set(true)
+		flicker(time.Hour)
+		b.asked(t, "on 10")
+
+		began := time.Now()
+		long.Store(&began)
+		time.Sleep(20*time.Second + lookEvery)
+		b.asked(t, "on 10, on 10")
+		time.Sleep(5 * time.Minute)
+		b.asked(t, "on 10, on 10, on 10")
+		long.Store(nil)
+		flicker(9 * time.Minute)
+		if b.agent.Until().Before(time.Now()) {
+			t.Error("a protection was taken off that had not ended")
+		}
+		flicker(time.Hour)
+		b.asked(t, "on 10, on 10, on 10")
+
+		// It has ended by itself: there is nothing to take off, and the next call
+		// after a rest begins anew.
+		b.p.Set(false)
+		time.Sleep(time.Minute)
+		b.asked(t, "on 10, on 10, on 10")
+		b.p.Set(true)
+		b.asked(t, "on 10, on 10, on 10, on 10")
+		b.p.Set(false)
+		time.Sleep(time.Minute)
+		b.asked(t, "on 10, on 10, on 10, on 10, off")
 	})
 }
 

@@ -142,6 +142,7 @@ func TestNobodyIsToldOfAnIdleWorker(t *testing.T) {
 func TestLeaseAndHeartbeatsAreKeptWhileDraining(t *testing.T) {
 	t.Parallel()
 	reached, release := make(chan struct{}), make(chan struct{})
+	began := time.Now()
 	b := setup(t, 500*time.Millisecond, func(w http.ResponseWriter, r *http.Request) {
 		close(reached) // panics at a second call
 		<-release
@@ -157,6 +158,12 @@ func TestLeaseAndHeartbeatsAreKeptWhileDraining(t *testing.T) {
 	other, _ := b.run(t)
 	before := b.sfn.Task("t-1").Beats
 	b.sfn.Wait(t, func() bool { return b.sfn.Task("t-1").Beats >= before+15 }) // more than a second
+	if at := w.Oldest(); !at.After(began) || time.Since(at) < time.Second {
+		t.Errorf("the oldest task came at %s", at)
+	}
+	if at := other.Oldest(); !at.IsZero() {
+		t.Errorf("an idle worker has a task of %s", at)
+	}
 	close(release)
 	must(t, <-stopped)
 	if s, o := w.Stats(), other.Stats(); s.Succeeded != 1 || s.LeaseLost != 0 || o.Redelivered != 0 {

@@ -54,6 +54,17 @@ func (r *registry) remove(j *job) {
 	j.slot = -1
 }
 
+func (r *registry) oldest() (received time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, j := range r.jobs {
+		if received.IsZero() || j.received.Before(received) {
+			received = j.received
+		}
+	}
+	return received
+}
+
 // sweeper keeps one clock of all jobs: one goroutine looks for the jobs that
 // are due and a few send for them, however many jobs there are. Leases and
 // heartbeats have a sweeper each, so that a slow Step Functions API costs no

@@ -238,5 +238,9 @@ func (w *Worker) drain(cancelWork context.CancelCauseFunc) {
 	<-done
 }
 
+// Oldest is when the task was received that has been under way longest; the zero
+// time is that there is none.
+func (w *Worker) Oldest() time.Time { return w.jobs.oldest() }
+
 // Stats returns what the worker has done so far.
 func (w *Worker) Stats() Stats { return w.stats.snapshot() }
