@@ -71,11 +71,11 @@ func New(cfg aws.Config, o Options) (*Store, error) {
 // AWS_MAX_ATTEMPTS is stronger.
 const (
 	maxAttempts  = 8
-	firstBackoff = 50 * time.Millisecond // an item takes a tenth of it; the SDK's own is a second
+	firstBackoff = 25 * time.Millisecond // an item takes some 5 ms; the SDK begins with two seconds
 	maxBackoff   = 5 * time.Second
 )
 
-// backoff is how long to wait after an attempt, the first of which is 0.
+// backoff is how long to wait after an attempt, which are counted from 1.
 func backoff(attempt int, _ error) (time.Duration, error) {
 	return mathrand.N(min(firstBackoff<<min(attempt, 10), maxBackoff)), nil
 }
@@ -118,12 +118,12 @@ func (s *Store) Put(ctx context.Context, it store.Item, c store.Condition) (stri
 	}
 	put, err := decode(it.Attributes)
 	if err == nil {
+		put[revisionAttribute] = text(rand.Text())
 		err = checkSize(it.Key, put)
 	}
 	if err != nil {
 		return "", fmt.Errorf("put template: %w: %q: %w", store.ErrInvalid, it.Key, err)
 	}
-	put[revisionAttribute] = text(rand.Text())
 	if err := s.put(ctx, it.Key, put, c); err != nil {
 		return "", fmt.Errorf("put template %q: %w", it.Key, s.explainPut(ctx, err))
 	}

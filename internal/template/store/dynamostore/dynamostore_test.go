@@ -268,7 +268,7 @@ func TestItemsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t, awstest.Moto(t).Config())
 	for name, row := range map[string]struct{ name, attribute, want string }{
-		"large":     {"a", `{"S":"` + strings.Repeat("x", 400<<10) + `"}`, "it has 409612 bytes, and an item of DynamoDB at most 409600: make the template smaller"},
+		"large":     {"a", `{"S":"` + strings.Repeat("x", 400<<10) + `"}`, "it has 409652 bytes, and an item of DynamoDB at most 409600: make the template smaller"},
 		"empty set": {"a", `{"SS":[]}`, "An string set  may not be empty"},
 		"base64":    {"a", `{"B":"?"}`, "x: illegal base64 data at input byte 0"},
 		"long name": {strings.Repeat("n", 2049), `{"S":"x"}`, "a key of DynamoDB has at most 2048 bytes of name and 1024 of method"},
