@@ -20,7 +20,7 @@ import (
 func TestProtectionOfAnECSTask(t *testing.T) {
 	t.Parallel()
 	s := onNATS(t)
-	w := s.run(t, clocks{RenewEvery: 200 * time.Millisecond, IdleFor: 50 * time.Millisecond}, nil)
+	w := s.run(t, clocks{RenewEvery: 200 * time.Millisecond, IdleFor: 50 * time.Millisecond, Long: 100 * time.Millisecond}, nil)
 	w.asked(t, "") // idle
 	first := s.hand(t, "t-1")
 	w.waits(t, "on 10, on 10, on 10") // renewed while the call lasts

@@ -3,15 +3,18 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/ecs"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/relay"
@@ -30,8 +33,9 @@ type Options struct {
 	Drain          time.Duration
 	StartRate      *float64 // starts per second, 0 is no limit; nil is what the Step Functions API allows an account
 	MaxBacklog     int
-	ResponseLimit  int             // bytes
-	Busy           func(busy bool) // told when calls begin and end, see worker.Options; nil is nobody
+	ResponseLimit  int                   // bytes
+	Task           *ecs.Environment      // protected from scale-in while it makes calls; nil outside ECS
+	Protection     ecs.ProtectionOptions // of Task; what work is long is Drain, unless said
 	Logger         *slog.Logger
 	Tracers        trace.TracerProvider // nil is OpenTelemetry's global one
 }
@@ -44,6 +48,9 @@ type Member struct {
 	renderer *template.Renderer
 	caller   *httpcall.Client
 	leaving  chan struct{} // closed when the member is told to stop
+
+	protection *ecs.Protection               // nil without one
+	worker     atomic.Pointer[worker.Worker] // nil until it has started
 }
 
 // New checks the options and opens nothing; open is called when the member
@@ -56,10 +63,23 @@ func New(open func(context.Context) (*backend.Backend, error), o Options) (*Memb
 	if err != nil {
 		return nil, err
 	}
-	return &Member{
+	m := &Member{
 		options: o, open: open, caller: caller,
 		renderer: template.NewRenderer(template.Options{}), leaving: make(chan struct{}),
-	}, nil
+	}
+	protection := o.Protection
+	protection.Oldest, protection.Long, protection.Logger = m.oldest, cmp.Or(protection.Long, o.Drain), o.Logger
+	m.protection = o.Task.Protection(protection)
+	return m, nil
+}
+
+// oldest is when the call began that has been under way longest; the zero time
+// is none.
+func (m *Member) oldest() time.Time {
+	if w := m.worker.Load(); w != nil {
+		return w.Oldest()
+	}
+	return time.Time{}
 }
 
 // Renderer and Caller are the member's call path, for those who call without a
@@ -85,6 +105,9 @@ func (m *Member) Services() []lifecycle.Service {
 			return nil
 		},
 	}}
+	if m.options.Call && m.protection != nil { // before the worker, to outlast its drain
+		services = append(services, lifecycle.Service{Name: "protection", Run: m.protection.Run})
+	}
 	if m.options.Call {
 		services = append(services, m.service("worker", m.newWorker))
 	}
@@ -155,13 +178,18 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 	if m.backend.Executions != nil {
 		deps.Reporter = m.backend.Executions
 	}
-	w, err := worker.New(deps, worker.Options{
+	options := worker.Options{
 		Slots: m.options.Slots, DrainTimeout: m.options.Drain, HeartbeatEvery: m.options.HeartbeatEvery, Logger: m.options.Logger,
-		TracerProvider: m.options.Tracers, System: m.backend.System, Busy: m.options.Busy,
-	})
+		TracerProvider: m.options.Tracers, System: m.backend.System,
+	}
+	if m.protection != nil {
+		options.Busy = m.protection.Set
+	}
+	w, err := worker.New(deps, options)
 	if err != nil {
 		return nil, nil, errors.Join(err, tasks.Close())
 	}
+	m.worker.Store(w)
 	return w, tasks.Close, nil
 }
 

@@ -54,19 +54,14 @@ func begin(ctx context.Context, in config.Input, stderr io.Writer, on machine) i
 const manySlots = 4096
 
 func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machine) error {
-	on.protection.Logger = rt.Logger
-	protection := rt.Task.Protection(on.protection)
-	options := Options{
+	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
+		return backend.Open(ctx, WorkerBackend(cfg, rt))
+	}, Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
 		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
-	}
-	if protection != nil {
-		options.Busy = protection.Set
-	}
-	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
-		return backend.Open(ctx, WorkerBackend(cfg, rt))
-	}, options)
+		Task: rt.Task, Protection: on.protection,
+	})
 	if err != nil {
 		return err
 	}
@@ -79,9 +74,6 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machin
 		return fmt.Errorf("serve health (--listen sets the address): %w", err)
 	}
 	group.Add(service)
-	if protection != nil { // around the worker: it outlasts the drain
-		group.Add(lifecycle.Service{Name: "protection", Run: protection.Run})
-	}
 	group.Add(member.Services()...)
 	group.Add(lifecycle.Service{Name: "ready", Start: func(context.Context) error {
 		rt.Logger.Info("worker is ready", "roles", cfg.Roles, "slots", cfg.Slots, "health", health.URL())

@@ -31,7 +31,7 @@ import (
 // childClocks makes the test binary a worker whose protection has these clocks.
 const childClocks = "CALLFLEET_TEST_ECS_CLOCKS"
 
-type clocks struct{ RenewEvery, IdleFor time.Duration }
+type clocks struct{ RenewEvery, IdleFor, Long time.Duration }
 
 // child is cmd/worker, but for the clocks.
 func child(spec string) int {
@@ -39,7 +39,7 @@ func child(spec string) int {
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		return 90
 	}
-	on := machine{listen: defaultListen, protection: ecs.ProtectionOptions{RenewEvery: c.RenewEvery, IdleFor: c.IdleFor}}
+	on := machine{listen: defaultListen, protection: ecs.ProtectionOptions{RenewEvery: c.RenewEvery, IdleFor: c.IdleFor, Long: c.Long}}
 	return begin(context.Background(), program.Input(), os.Stderr, on)
 }
 
