@@ -39,6 +39,9 @@ func (r *Relay) relay(ctx context.Context, deliveries []*queue.Delivery) error {
 	b := &batch{every: every, due: time.Now().Add(every)}
 	for _, d := range deliveries {
 		o, err := call.DecodeOutcome(d.Body)
+		if most := r.feed.Limits().MaxBytes; err == nil && len(d.Body) > most {
+			err = fmt.Errorf("%w: %d bytes, the feed takes %d", queue.ErrTooLarge, len(d.Body), most)
+		}
 		if err != nil {
 			r.reject(ctx, d, err.Error())
 			continue
@@ -80,7 +83,7 @@ func (r *Relay) publish(ctx context.Context, b *batch) error {
 			r.handBack(ctx, b)
 			return fmt.Errorf("publish events: %w", err)
 		case ctx.Err() == nil:
-			r.stats.errors.Add(1)
+			r.stats.errors.Add(uint64(len(b.msgs)))
 			if r.told.pass() {
 				r.log.WarnContext(ctx, "events cannot be published: keeping them, and trying again until they can", "events", len(b.msgs), "error", err)
 			}
@@ -94,7 +97,8 @@ func (r *Relay) publish(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// publishEach finds the event that is too large for its feed.
+// publishEach finds the event that, with what is added on the way, is too large
+// for its feed.
 func (r *Relay) publishEach(ctx context.Context, b *batch, err error) error {
 	if len(b.msgs) == 1 {
 		r.reject(ctx, b.deliveries[0], err.Error())

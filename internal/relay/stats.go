@@ -15,7 +15,7 @@ const scope = "callfleet/internal/relay"
 type Stats struct {
 	Relayed  uint64 // events published on their feeds
 	Rejected uint64 // events moved to the dead-letter queue
-	Errors   uint64 // tries to publish a batch that failed, and were made again
+	Errors   uint64 // events that could not be published, and were tried again
 }
 
 type stats struct{ relayed, rejected, errors atomic.Uint64 }
