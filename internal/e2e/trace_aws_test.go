@@ -46,3 +46,25 @@ func TestOneCallOverSQSIsOneTrace(t *testing.T) {
 		})
 	}
 }
+
+// AWS Step Functions makes no spans: the trace goes on in the bodies of the
+// messages.
+func TestOneCallOnAWSIsOneTrace(t *testing.T) {
+	t.Parallel()
+	tr := startTraced(t, onMoto(t, awstest.Moto(t)))
+	api := newCalledAPI(t, 503, 200)
+	result := tr.run(t, workflow, line{tr.put(t, api.template("traced")), tracedParams})[0]
+	spans := tr.spans(t)
+	const want = `producer producer send requests
+  worker consumer process requests
+  worker consumer process tasks
+    worker internal render
+    worker client POST (error 503)
+    worker client POST
+    worker client report
+`
+	if got := tree(spans); got != want {
+		t.Errorf("trace is\n%s\nwant\n%s", got, want)
+	}
+	tr.checkTrace(t, spans, result, api)
+}
