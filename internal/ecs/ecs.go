@@ -4,14 +4,15 @@
 // A service that scales in stops any of its tasks, busy or not. The container
 // agent takes a request for protection from inside the task:
 //
-//	           first call                       renewed at half
-//	┌──────┐ ───────────────► ┌───────────┐ ◄──────────┐
-//	│ idle │   PUT true, N    │ protected │ ───────────┘
+//	           first call                       renewed at half,
+//	┌──────┐ ───────────────► ┌───────────┐ ◄──┐ for a long call
+//	│ idle │   PUT true, N    │ protected │ ───┘
 //	└──────┘ ◄─────────────── └───────────┘
 //	           idle for a while, or stopped: PUT false
 //
-// The protection ends by itself after N minutes, so that a process that dies
-// leaves nothing behind that lasts.
+// The protection ends by itself after N minutes: a process that dies leaves
+// nothing behind that lasts, and a task that is never idle but has only short
+// calls, which a drain waits for, can be scaled in and replaced.
 package ecs
 
 import (
