@@ -2,6 +2,7 @@ package sqsqueue_test
 
 import (
 	"context"
+	"flag"
 	"io"
 	"log/slog"
 	"testing"
@@ -15,7 +16,14 @@ import (
 	"callfleet/internal/queue/sqsqueue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run side by side than there are processors: they
+// wait for leases and delays of whole seconds most of the time.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // emulators are the servers that stand for SQS.
 var emulators = map[string]func(testing.TB) awstest.Emulator{
