@@ -91,7 +91,7 @@ func TestOutageLosesNothing(t *testing.T) {
 	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			b, log := setupOutage(t, 3)
+			b, log := setupOutage(t, 2)
 			b.opts.Concurrency = 8
 			b.sfn.Fail("StartExecution", code, status, 1_000_000)
 			const requests = 20 // more than are taken in at once
@@ -100,7 +100,7 @@ func TestOutageLosesNothing(t *testing.T) {
 			}
 			began := time.Now()
 			s, _ := b.run(t)
-			eventually(t, "five leases to pass", func() bool { return time.Since(began) > 5*lease })
+			eventually(t, "three leases to pass", func() bool { return time.Since(began) > 3*lease })
 			// A request is tried after pauses of at least 0.1, 0.2, 0.4, 0.8 and 1.6 s.
 			if n := b.sfn.Calls("StartExecution"); n > 8*8 { // eight requests are in hand
 				t.Errorf("%d tries for 8 requests in %s", n, time.Since(began))
@@ -150,7 +150,7 @@ func TestRestartsDuringOutageLoseNothing(t *testing.T) {
 // A network that has gone is an outage like any other.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
-	b, log := setupOutage(t, 3)
+	b, log := setupOutage(t, 2)
 	down := &switched{next: http.DefaultTransport}
 	var err error
 	b.client, err = stepfn.New(stepfn.Options{Endpoint: b.sfn.URL, StateMachine: stepfntest.Machine, MaxAttempts: 1, Transport: down})
@@ -160,7 +160,7 @@ func TestUnreachable(t *testing.T) {
 	b.send(t, request(1))
 	began := time.Now()
 	s, _ := b.run(t)
-	eventually(t, "five leases to pass", func() bool { return time.Since(began) > 5*lease })
+	eventually(t, "three leases to pass", func() bool { return time.Since(began) > 3*lease })
 	if got := s.Stats(); got.Started != 0 || got.Errors == 0 {
 		t.Errorf("got %+v without a network", got)
 	}

@@ -32,12 +32,13 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// bubble runs f on a clock of its own, with a server that has a task t.
-func bubble(t *testing.T, f func(t *testing.T, s *stepfntest.Server)) {
+// waiting is a server that has a task t. It is made outside of a bubble, for it
+// listens on a network.
+func waiting(t *testing.T) *stepfntest.Server {
 	t.Helper()
 	s := stepfntest.New(t)
 	s.AddTask("t")
-	synctest.Test(t, func(t *testing.T) { f(t, s) })
+	return s
 }
 
 func client(t *testing.T, h http.Handler, o stepfn.Options) *stepfn.Client {
@@ -52,7 +53,8 @@ func client(t *testing.T, h http.Handler, o stepfn.Options) *stepfn.Client {
 
 func TestReportsArePacedByOperation(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, s *stepfntest.Server) {
+	s := waiting(t)
+	synctest.Test(t, func(t *testing.T) {
 		c := client(t, s, stepfn.Options{ReportRate: 50})
 		began := time.Now()
 		var all sync.WaitGroup
@@ -76,7 +78,8 @@ func TestReportsArePacedByOperation(t *testing.T) {
 
 func TestThrottledReportsAreSentAgain(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, s *stepfntest.Server) {
+	s := waiting(t)
+	synctest.Test(t, func(t *testing.T) {
 		c := client(t, s, stepfn.Options{})
 		s.Fail("SendTaskSuccess", "ThrottlingException", http.StatusBadRequest, 4)
 		began := time.Now()
@@ -94,7 +97,8 @@ func TestThrottledReportsAreSentAgain(t *testing.T) {
 
 func TestThrottledReportEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, s *stepfntest.Server) {
+	s := waiting(t)
+	synctest.Test(t, func(t *testing.T) {
 		c := client(t, s, stepfn.Options{ReportRate: 100})
 		s.Fail("SendTaskSuccess", "ThrottlingException", http.StatusBadRequest, 1000)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -115,7 +119,8 @@ func TestThrottledReportEndsWithItsContext(t *testing.T) {
 // after it they are done soon.
 func TestThrottlingMakesNoStorm(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, s *stepfntest.Server) {
+	s := waiting(t)
+	synctest.Test(t, func(t *testing.T) {
 		c := client(t, s, stepfn.Options{ReportRate: 500})
 		const reporters = 100
 		for i := range reporters {
@@ -145,7 +150,8 @@ func TestThrottlingMakesNoStorm(t *testing.T) {
 
 func TestHeartbeatsGiveWay(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, s *stepfntest.Server) {
+	s := waiting(t)
+	synctest.Test(t, func(t *testing.T) {
 		c := client(t, s, stepfn.Options{ReportRate: 10})
 		s.Fail("SendTaskHeartbeat", "ThrottlingException", http.StatusBadRequest, 1)
 		began := time.Now()
@@ -179,7 +185,8 @@ func TestHeartbeatsGiveWay(t *testing.T) {
 
 func TestThrottlingIsMeasured(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, s *stepfntest.Server) {
+	s := waiting(t)
+	synctest.Test(t, func(t *testing.T) {
 		reader := sdkmetric.NewManualReader()
 		c := client(t, s, stepfn.Options{ReportRate: 100, MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
 		for _, op := range []string{"StartExecution", "SendTaskFailure", "SendTaskHeartbeat"} {
