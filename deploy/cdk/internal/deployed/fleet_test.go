@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,6 +53,13 @@ func synthesise(t *testing.T) *cfn.Template {
 	return template
 }
 
+// tried is what "producer doctor" tries out, to tell whether these credentials
+// would do for a starter or a worker: the producer's need not.
+var tried = []string{
+	"states:SendTaskFailure on *", "states:SendTaskHeartbeat on *", "states:SendTaskSuccess on *",
+	"states:StartExecution on arn:aws:states:" + awstest.Region + ":" + awstest.Account + ":stateMachine:call-api",
+}
+
 // fleet is the stack with the programs that run on it.
 type fleet struct {
 	emulator awstest.Emulator
@@ -85,16 +94,36 @@ func (f *fleet) output(t *testing.T, name string) string {
 	return value
 }
 
-// environ is the shell's PATH, what the emulator needs, and what is given.
-func (f *fleet) environ(given ...string) []string {
-	return append(append(f.emulator.Env(), "PATH="+os.Getenv("PATH"), "HOME="+os.TempDir()), given...)
+// environ is what a program needs to reach AWS with the permissions of a role,
+// and what is given. The test fails if anything was refused.
+func (f *fleet) environ(t *testing.T, role string, given ...string) []string {
+	t.Helper()
+	emulator, err := url.Parse(f.emulator.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard, err := f.stack.Guard(role, emulator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(guard)
+	t.Cleanup(func() {
+		server.Close()
+		for _, d := range guard.Denied() {
+			if role != "ProducerRole" || !slices.Contains(tried, d) {
+				t.Errorf("%s may not %s", role, d)
+			}
+		}
+	})
+	env := awstest.Emulator{URL: server.URL}.Env()
+	return append(append(env, "PATH="+os.Getenv("PATH"), "HOME="+os.TempDir()), given...)
 }
 
 // produce runs the producer with the settings of the stack's output.
 func (f *fleet) produce(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(f.bin, "producer"), args...)
-	cmd.Dir, cmd.Env = dir, f.environ(f.settings...)
+	cmd.Dir, cmd.Env = dir, f.environ(t, "ProducerRole", f.settings...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -114,7 +143,7 @@ func (f *fleet) serve(t *testing.T, name string) {
 	}
 	cmd := exec.Command(filepath.Join(f.bin, "worker"))
 	var log bytes.Buffer
-	cmd.Env, cmd.Stdout, cmd.Stderr = f.environ(given...), &log, &log
+	cmd.Env, cmd.Stdout, cmd.Stderr = f.environ(t, strings.ToUpper(name[:1])+name[1:]+"Role", given...), &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +208,7 @@ func (f *fleet) testRun(t *testing.T) {
 		t.Fatalf("producer run: %v, want exit code 1\n%s", err, out)
 	}
 	statuses := results(t, filepath.Join(dir, "results.jsonl"))
-	if statuses["ok"] != calls-1 || statuses["failed"] != 1 {
+	if statuses["SUCCEEDED"] != calls-1 || statuses["FAILED"] != 1 {
 		t.Errorf("results %v of %d calls\n%s", statuses, calls, out)
 	}
 	if n := made.Load(); n < calls {

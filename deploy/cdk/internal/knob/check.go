@@ -150,8 +150,11 @@ func (k Knobs) checkTasks(p *problems) {
 	p.within("backlogPerWorker", k.BacklogPerWorker, 0, 1000000)
 	p.within("idleMinutes", k.IdleMinutes, 1, 1440)
 	p.within("starterTasks", k.StarterTasks, 1, 10)
-	p.within("startRate", k.StartRate, max(1, k.StarterTasks), 100000)
-	p.within("reportRate", k.ReportRate, 1, 100000)
+	p.within("startRate", k.StartRate, 0, 100000)
+	p.within("reportRate", k.ReportRate, 0, 100000)
+	if 0 < k.StartRate && k.StartRate < k.StarterTasks {
+		p.add("startRate", "want at least 1 for each of %d starterTasks, not %d", k.StarterTasks, k.StartRate)
+	}
 	p.within("maxBacklog", k.MaxBacklog, 1, 1000000)
 }
 

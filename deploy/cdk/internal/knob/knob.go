@@ -38,8 +38,8 @@ type Knobs struct {
 	StarterMemory     int      `knob:"starterMemory" default:"1024" help:"Memory of a starter task in MiB; must be one that Fargate has for its CPU."`
 	StarterTasks      int      `knob:"starterTasks" default:"1" help:"Tasks that start executions and carry outcomes back; 2 survive the loss of one without a pause."`
 
-	StartRate  int `knob:"startRate" default:"300" help:"Executions started per second, by all starters together: the account's quota, 300 in us-east-1, us-west-2 and eu-west-1, 150 elsewhere."`
-	ReportRate int `knob:"reportRate" default:"500" help:"SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat calls per second, each, of one worker at most: the account's quota, 500 in the three large regions, 300 elsewhere; workers slow down together when it is reached."`
+	StartRate  int `knob:"startRate" default:"0" help:"Executions started per second, by all starters together; 0 is the region's default quota (300 in us-east-1, us-west-2 and eu-west-1, 150 elsewhere)."`
+	ReportRate int `knob:"reportRate" default:"0" help:"SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat requests per second, of each, of one worker; 0 is the region's default quota (500 or 300); workers slow down by themselves when they reach it together."`
 	MaxBacklog int `knob:"maxBacklog" default:"2000" help:"Tasks waiting for workers above which no execution is started: requests wait where no clock runs."`
 
 	LambdaZip string `knob:"lambdaZip" default:"" help:"Zip file with cmd/lambda's bootstrap binary; set, the tutorial's state machine and its function GenericApiCallLambda are deployed too."`

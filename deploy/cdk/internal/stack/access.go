@@ -63,7 +63,6 @@ func (p *parts) workerGrants() []grant {
 		{"take tasks", consume, arns(q.tasks.live.QueueArn())},
 		{"reject what no worker can make", send, arns(q.tasks.dead.QueueArn())},
 		{"tell outcomes of calls without an execution", send, arns(p.runQueues())},
-		{"fetch the template of a call without an execution", []string{"dynamodb:GetItem"}, arns(p.table.TableArn())},
 		// AWS lists no resource type for these three: a token says by itself which
 		// task it stands for, and nobody can guess one.
 		{"report on tasks", reportActions, arns(jsii.String("*"))},
@@ -81,32 +80,23 @@ func (p *parts) protectGrant() grant {
 }
 
 // producerGrants are what a person or a task that runs the producer needs:
-// calls, templates, outcomes, executions, dead letters, and what "producer
-// doctor" looks at.
+// calls, templates, outcomes, executions, and what "producer doctor" looks at.
 func (p *parts) producerGrants() []grant {
 	q := p.queues
-	live := arns(q.requests.live.QueueArn(), q.tasks.live.QueueArn())
-	dead := arns(q.requests.dead.QueueArn(), q.tasks.dead.QueueArn(), q.results.dead.QueueArn())
-	run := append([]string{"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:SetQueueAttributes", "sqs:TagQueue"}, consume...)
+	run := append([]string{"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:TagQueue"}, consume...)
 	return []grant{
-		{"publish requests, and tasks without an execution", send, live},
+		{"publish requests, and tasks without an execution", send, arns(q.requests.live.QueueArn(), q.tasks.live.QueueArn())},
 		{"make, read and remove the queue of a run", run, arns(p.runQueues())},
-		{"replay what failed on its way back", send, arns(q.results.live.QueueArn())},
-		{"list, replay and remove dead letters", consume, dead},
+		{"look at the other queues", look, arns(q.results.live.QueueArn(), q.requests.dead.QueueArn(), q.tasks.dead.QueueArn(), q.results.dead.QueueArn())},
 		// AWS lists no resource type for it.
 		{"find queues that runs have left behind", []string{"sqs:ListQueues"}, arns(jsii.String("*"))},
 		{"templates", []string{
 			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DescribeTable",
 		}, arns(p.table.TableArn())},
-		{"start and list executions", []string{
-			"states:StartExecution", "states:ListExecutions", "states:DescribeStateMachine",
-		}, arns(p.machines.callAPI.StateMachineArn())},
+		{"list executions", []string{"states:ListExecutions", "states:DescribeStateMachine"}, arns(p.machines.callAPI.StateMachineArn())},
 		{"show and stop executions", []string{
 			"states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution",
 		}, arns(p.executions())},
-		{"compare quotas with the configured pace", []string{
-			"servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota",
-		}, arns(p.arn("servicequotas", "states/*"))},
 	}
 }
 

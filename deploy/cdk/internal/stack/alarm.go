@@ -89,7 +89,7 @@ func (p *parts) queueAlarms() []alarm {
 			},
 			alarm{
 				id: q.id + "Dead", name: q.part + "-dlq",
-				text:   fmt.Sprintf("There are dead letters in %s-dlq, each with its reason: producer dlq ls.", *p.name(q.part)),
+				text:   fmt.Sprintf("There are dead letters in %s-dlq, each with its reason in the attribute callfleet-dead-letter-reason.", *p.name(q.part)),
 				metric: queueMetric(q.queue.dead, "ApproximateNumberOfMessagesVisible", "Maximum"),
 			})
 	}

@@ -164,9 +164,8 @@ func (p *parts) addStarter() {
 		environment: map[string]string{
 			"CALLFLEET_ROLES":         "start",
 			"CALLFLEET_WORKER_LISTEN": health,
-			// The quota is the account's; each starter takes its share.
-			"CALLFLEET_START_RATE":  strconv.Itoa(k.StartRate / k.StarterTasks),
-			"CALLFLEET_MAX_BACKLOG": strconv.Itoa(k.MaxBacklog),
+			"CALLFLEET_START_RATE":    rate(k.StartRate / k.StarterTasks), // each takes its share
+			"CALLFLEET_MAX_BACKLOG":   strconv.Itoa(k.MaxBacklog),
 		},
 		grants: append(p.starterGrants(), p.protectGrant()),
 	})
@@ -176,6 +175,14 @@ func (p *parts) addStarter() {
 			{CapacityProvider: jsii.String("FARGATE"), Weight: jsii.Number(1)},
 		},
 	})
+}
+
+// rate is a number of requests per second as the programs read it.
+func rate(n int) string {
+	if n == 0 {
+		return "auto"
+	}
+	return strconv.Itoa(n)
 }
 
 // addWorker is the service that makes the calls. It has no desired count: that
@@ -189,7 +196,7 @@ func (p *parts) addWorker() {
 			"CALLFLEET_ROLES":         "call",
 			"CALLFLEET_WORKER_LISTEN": health,
 			"CALLFLEET_SLOTS":         strconv.Itoa(k.WorkerSlots),
-			"CALLFLEET_REPORT_RATE":   strconv.Itoa(k.ReportRate),
+			"CALLFLEET_REPORT_RATE":   rate(k.ReportRate),
 		},
 		grants: append(p.workerGrants(), p.protectGrant()),
 	})
@@ -237,7 +244,7 @@ func (p *parts) addProducer() {
 	// The names of the runs' queues begin as the dead letters' name does.
 	policy.AddStatements(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Effect:    awsiam.Effect_DENY,
-		Actions:   jsii.Strings("sqs:DeleteQueue", "sqs:SetQueueAttributes"),
+		Actions:   jsii.Strings("sqs:DeleteQueue"),
 		Resources: &[]*string{p.queues.results.dead.QueueArn()},
 	}))
 	p.policy = policy

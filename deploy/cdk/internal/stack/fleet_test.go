@@ -85,8 +85,12 @@ func TestEnvironmentIsUnderstood(t *testing.T) {
 		if !slices.Equal(starter.Roles, []string{"start"}) || starter.MaxBacklog != k.MaxBacklog {
 			t.Errorf("starter: %+v", starter)
 		}
-		if all := environment(t, container(t, v, "starter", "starter"))["CALLFLEET_START_RATE"]; all != cfn.Text(float64(k.StartRate/k.StarterTasks)) {
-			t.Errorf("each of %d starters starts %s/s of %d/s", k.StarterTasks, all, k.StartRate)
+		share := "auto"
+		if k.StartRate > 0 {
+			share = cfn.Text(float64(k.StartRate / k.StarterTasks))
+		}
+		if got := environment(t, container(t, v, "starter", "starter"))["CALLFLEET_START_RATE"]; got != share {
+			t.Errorf("each of %d starters starts %s/s of %d/s, want %s", k.StarterTasks, got, k.StartRate, share)
 		}
 		worker := parsed(t, environment(t, container(t, v, "worker", "worker")))
 		if !slices.Equal(worker.Roles, []string{"call"}) || worker.Slots != k.WorkerSlots {

@@ -26,7 +26,6 @@ const (
 	whyTraces      = "AWS lists no resource type for xray:PutTraceSegments and xray:PutTelemetryRecords."
 	whyLogDelivery = "AWS lists no resource type for the delivery of Step Functions logs (logs:CreateLogDelivery and its kin) and for X-Ray."
 	whyListQueues  = "AWS lists no resource type for sqs:ListQueues."
-	whyQuotas      = "Quotas are named by codes: those of Step Functions alone, to read."
 	whyPull        = "AWS lists no resource type for ecr:GetAuthorizationToken; pulling is allowed from the program's repository alone."
 	whyMachineLog  = "The machineLog knob asks for less than ALL: a line for every state of every call costs as much as the workers."
 	whyEnvironment = "The variables are addresses and numbers. Secrets of APIs are no settings of the fleet."
@@ -53,7 +52,6 @@ func (p *parts) explain() {
 	suppress(p.policy, "IAM5", whyRunQueues, runQueues)
 	suppress(p.policy, "IAM5", whyExecutions, executions)
 	suppress(p.policy, "IAM5", whyListQueues, anywhere)
-	suppress(p.policy, "IAM5", whyQuotas, findingOf("servicequotas", "states/*"))
 	p.explainMachine(p.machines.callAPI)
 	if p.machines.tutorial != nil {
 		p.explainMachine(p.machines.tutorial)

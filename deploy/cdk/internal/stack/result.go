@@ -9,7 +9,7 @@ import (
 
 // addResults carries the end of every execution to the results queue. What
 // EventBridge cannot deliver within a day goes to the queue's dead letters, in
-// the same form, so that it is replayed like any other.
+// the same form, so that it can be sent back like any other.
 func (p *parts) addResults() {
 	rule := awsevents.NewRule(p.stack, jsii.String("Ended"), &awsevents.RuleProps{
 		RuleName:    p.name("ended"),
