@@ -34,7 +34,7 @@ func begin(ctx context.Context, in config.Input, stderr io.Writer, on machine) i
 		return program.Usage(err, stderr)
 	}
 	if cfg.HealthCheck {
-		return program.HealthCheck(ctx, cfg.Listen, stderr)
+		return program.HealthCheck(ctx, cfg.Listen, program.Live, stderr)
 	}
 	rt, err := program.Start(ctx, program.Options{Name: "worker", Log: cfg.Log, Getenv: in.Getenv, Stderr: stderr})
 	if err != nil {

@@ -14,20 +14,28 @@ import (
 // healthTimeout is less than that of any container's health check.
 const healthTimeout = 2 * time.Second
 
-// HealthCheck asks the program that listens on the address whether it is ready
-// and returns the exit code: 0, or 1 with the reason on stderr.
-func HealthCheck(ctx context.Context, listens config.Address, stderr io.Writer) int {
+// What HealthCheck asks for.
+const (
+	// Ready is for a server that others wait for.
+	Ready = "/readyz"
+	// Live is for a program that is ended when its health check fails: one that
+	// waits for its broker must not be.
+	Live = "/livez"
+)
+
+// HealthCheck asks the program that listens on the address how it is, Ready or
+// Live, and returns the exit code: 0, or 1 with the reason on stderr.
+func HealthCheck(ctx context.Context, listens config.Address, path string, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	if err := askReady(ctx, listens); err != nil {
+	if err := ask(ctx, "http://"+reachable(listens)+path); err != nil {
 		fmt.Fprintln(stderr, err)
 		return ExitFailed
 	}
 	return ExitOK
 }
 
-func askReady(ctx context.Context, listens config.Address) error {
-	url := "http://" + reachable(listens) + "/readyz"
+func ask(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("check health: %w", err)

@@ -33,7 +33,7 @@ func TestHealthCheck(t *testing.T) {
 			_, port, _ := strings.Cut(strings.TrimPrefix(srv.URL, "http://"), ":")
 			for _, host := range []string{"127.0.0.1", "0.0.0.0", "[::]", ""} {
 				var says bytes.Buffer
-				if code := HealthCheck(t.Context(), config.Address(host+":"+port), &says); code != row.code || !strings.Contains(says.String(), row.says) {
+				if code := HealthCheck(t.Context(), config.Address(host+":"+port), Ready, &says); code != row.code || !strings.Contains(says.String(), row.says) {
 					t.Errorf("listens on %s: exit code %d, %q; want %d, %q", host, code, &says, row.code, row.says)
 				}
 			}
@@ -47,7 +47,7 @@ func TestHealthCheckOfAProgramThatIsGone(t *testing.T) {
 	addr := config.Address(strings.TrimPrefix(srv.URL, "http://"))
 	srv.Close()
 	var says bytes.Buffer
-	if code := HealthCheck(t.Context(), addr, &says); code != ExitFailed || !strings.Contains(says.String(), "does not run") {
+	if code := HealthCheck(t.Context(), addr, Ready, &says); code != ExitFailed || !strings.Contains(says.String(), "does not run") {
 		t.Errorf("exit code %d, %q; want %d and the reason", code, &says, ExitFailed)
 	}
 }

@@ -24,7 +24,7 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 		return program.Usage(err, stderr)
 	}
 	if cfg.HealthCheck {
-		return program.HealthCheck(ctx, cfg.Listen, stderr)
+		return program.HealthCheck(ctx, cfg.Listen, program.Ready, stderr)
 	}
 	rt, err := program.Start(ctx, program.Options{Name: "sampleapi", Log: cfg.Log, Getenv: in.Getenv, Stderr: stderr})
 	if err != nil {
