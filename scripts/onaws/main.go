@@ -21,7 +21,7 @@ import (
 
 const (
 	slots    = 32
-	apiDelay = 100 * time.Millisecond
+	apiDelay = time.Second
 	patience = 10 * time.Minute // for a whole run
 	role     = "arn:aws:iam::" + awstest.Account + ":role/callfleet"
 	machine  = "arn:aws:states:" + awstest.Region + ":" + awstest.Account + ":stateMachine:call-api"
