@@ -93,7 +93,7 @@ func (p *parts) addFunction() {
 		Handler:      jsii.String("bootstrap"),
 		Code:         awslambda.Code_FromAsset(jsii.String(p.knobs.LambdaZip), nil),
 		MemorySize:   jsii.Number(256),
-		Timeout:      awscdk.Duration_Minutes(jsii.Number(15)),
+		Timeout:      awscdk.Duration_Minutes(jsii.Number(2)),
 		Role:         role,
 		LogGroup:     logs,
 		Tracing:      awslambda.Tracing_ACTIVE,

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"callfleet/deploy/cdk/internal/cfn"
+	"callfleet/internal/config"
 	"callfleet/statemachine"
 )
 
@@ -109,6 +110,13 @@ func TestTutorial(t *testing.T) {
 	want(t, function, "provided.al2023", "Runtime")
 	want(t, function, `["arm64"]`, "Architectures")
 	want(t, function, "Active", "TracingConfig", "Mode")
+	env := map[string]string{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
+	for name, value := range cfn.Get(function.Properties, "Environment", "Variables").(map[string]any) {
+		env[name] = cfn.Text(value)
+	}
+	if _, err := config.ParseLambda(config.Input{Getenv: func(name string) string { return env[name] }}); err != nil {
+		t.Errorf("the function does not understand %v: %v", env, err)
+	}
 	want(t, machine, `{"FunctionArn":{"Fn::GetAtt":["`+function.ID+`","Arn"]},"TemplatesTable":{"Ref":"`+
 		v.the(t, "AWS::DynamoDB::Table", "").ID+`"}}`, "DefinitionSubstitutions")
 }
