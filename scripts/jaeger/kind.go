@@ -47,7 +47,7 @@ type place struct {
 }
 
 // kinds are, at 100 percent, 100 calls through executions, 20 without, and one
-// that changes its worker. Of each kind there is at least one.
+// that changes its worker. Of each kind there is one at least.
 func kinds(at place) []*kind {
 	through := workflow
 	if at.remote {
@@ -71,13 +71,16 @@ func kinds(at place) []*kind {
 			tree: straight(timedOut, post(timedOut, timedOut))},
 		{name: "direct-broken", direct: true, calls: 1, noSecret: true, status: "FAILED", failure: renderFailed,
 			tree: straight(renderFailed, "")},
-
-		{name: held, calls: 1, status: "SUCCEEDED", code: 200, attempts: 1, tree: through("", moved)},
 	}
 	for _, k := range list {
 		k.calls = max(k.calls*at.share/100, 1)
 	}
-	return list
+	if at.remote {
+		// The emulator gives what a stopped worker would have received to nobody
+		// else until the lease ends, the event that a call has ended as well.
+		return list
+	}
+	return append(list, &kind{name: held, calls: 1, status: "SUCCEEDED", code: 200, attempts: 1, tree: through("", moved)})
 }
 
 // The trees of docs/tracing.md are drawn like these.

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -34,42 +37,74 @@ const (
 	flagOTLPGRPC      = "collector.otlp.grpc.host-port"
 )
 
+// flags are all of them.
+var flags = []string{flagAdmin, flagQueryHTTP, flagQueryGRPC, flagCollectorHTTP, flagCollectorGRPC, flagOTLPHTTP, flagOTLPGRPC}
+
 // startJaeger starts the program on free loopback ports and waits until it is
-// ready.
+// ready. Another process may take a port before Jaeger does: then it is started
+// once more, on others.
 func startJaeger(ctx context.Context, program, dir string) (*jaeger, error) {
-	addrs := map[string]string{}
-	args := []string{"--log-level=warn"}
-	for _, flag := range []string{flagAdmin, flagQueryHTTP, flagQueryGRPC, flagCollectorHTTP, flagCollectorGRPC, flagOTLPHTTP, flagOTLPGRPC} {
+	for try := 1; ; try++ {
+		addrs, err := freeAddrs(len(flags))
+		if err != nil {
+			return nil, fmt.Errorf("find free ports: %w", err)
+		}
+		j, err := launch(program, dir, addrs)
+		if err != nil {
+			return nil, fmt.Errorf("start Jaeger: %w", err)
+		}
+		err = j.ready(ctx, "http://"+addrs[slices.Index(flags, flagAdmin)])
+		if err == nil {
+			return j, nil
+		}
+		j.stop()
+		if text, _ := os.ReadFile(j.log); try == 3 || !strings.Contains(string(text), "address already in use") {
+			return nil, fmt.Errorf("%w\n%s", err, text)
+		}
+	}
+}
+
+// freeAddrs returns addresses that nobody listened on a moment ago, no two of
+// them the same.
+func freeAddrs(n int) (addrs []string, err error) {
+	var held []net.Listener
+	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+			return nil, err
 		}
-		defer l.Close() // all are held until each is found, so that no two are the same
-		addrs[flag] = l.Addr().String()
-		args = append(args, "--"+flag+"="+addrs[flag])
-		if err := l.Close(); err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
+		held = append(held, l)
+		addrs = append(addrs, l.Addr().String())
 	}
-	j := &jaeger{query: "http://" + addrs[flagQueryHTTP], otlp: "http://" + addrs[flagOTLPGRPC], log: filepath.Join(dir, "jaeger.log")}
+	for _, l := range held {
+		err = errors.Join(err, l.Close())
+	}
+	return addrs, err
+}
+
+// launch starts the program; the addresses are those of the flags.
+func launch(program, dir string, addrs []string) (*jaeger, error) {
+	j := &jaeger{
+		query: "http://" + addrs[slices.Index(flags, flagQueryHTTP)], otlp: "http://" + addrs[slices.Index(flags, flagOTLPGRPC)],
+		log: filepath.Join(dir, "jaeger.log"), done: make(chan struct{}),
+	}
 	log, err := os.Create(j.log)
 	if err != nil {
-		return nil, fmt.Errorf("make Jaeger's log: %w", err)
+		return nil, err
 	}
 	defer log.Close()
+	args := []string{"--log-level=warn"}
+	for i, flag := range flags {
+		args = append(args, "--"+flag+"="+addrs[i])
+	}
 	j.cmd = exec.Command(program, args...)
 	j.cmd.Dir, j.cmd.Stdout, j.cmd.Stderr = dir, log, log
 	// Jaeger traces itself, too; here are the fleet's traces alone.
 	j.cmd.Env = append(os.Environ(), "SPAN_STORAGE_TYPE=memory", "OTEL_TRACES_SAMPLER=always_off")
 	if err := j.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start Jaeger: %w", err)
-	}
-	j.done = make(chan struct{})
-	go func() { j.err = j.cmd.Wait(); close(j.done) }()
-	if err := j.ready(ctx, "http://"+addrs[flagAdmin]); err != nil {
-		j.stop()
 		return nil, err
 	}
+	go func() { j.err = j.cmd.Wait(); close(j.done) }()
 	return j, nil
 }
 
@@ -89,8 +124,7 @@ func (j *jaeger) ready(ctx context.Context, url string) error {
 		}
 		select {
 		case <-j.done:
-			text, _ := os.ReadFile(j.log)
-			return fmt.Errorf("jaeger ended before it was ready: %w\n%s", j.err, text)
+			return fmt.Errorf("jaeger ended before it was ready: %w", j.err)
 		case <-ctx.Done():
 			return fmt.Errorf("jaeger was not ready at %s: %w", url, ctx.Err())
 		case <-time.After(50 * time.Millisecond):
