@@ -198,14 +198,25 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// ValidateID checks a request id: 1 to 80 characters of A-Z a-z 0-9 - _.
+// ErrID says that a text is no request id: of an outcome, that it is of an
+// execution which no producer has asked for.
+var ErrID = errors.New("is no request id")
+
+// idError says why a text is no request id.
+type idError string
+
+func (e idError) Error() string      { return string(e) }
+func (idError) Is(target error) bool { return target == ErrID }
+
+// ValidateID checks a request id: 1 to 80 characters of A-Z a-z 0-9 - _. The
+// error is ErrID.
 func ValidateID(id string) error {
 	if id == "" || len(id) > MaxIDLength {
-		return fmt.Errorf("must have 1 to %d characters, has %d", MaxIDLength, len(id))
+		return idError(fmt.Sprintf("must have 1 to %d characters, has %d", MaxIDLength, len(id)))
 	}
 	for i := range len(id) {
 		if c := id[i]; !alphanumeric(c) && c != '-' && c != '_' {
-			return fmt.Errorf("may hold A-Z a-z 0-9 - _ only, character %d is another", i+1)
+			return idError(fmt.Sprintf("may hold A-Z a-z 0-9 - _ only, character %d is another", i+1))
 		}
 	}
 	return nil

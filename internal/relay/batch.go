@@ -42,6 +42,12 @@ func (r *Relay) relay(ctx context.Context, deliveries []*queue.Delivery) error {
 		if most := r.feed.Limits().MaxBytes; err == nil && len(d.Body) > most {
 			err = fmt.Errorf("%w: %d bytes, the feed takes %d", queue.ErrTooLarge, len(d.Body), most)
 		}
+		if errors.Is(err, call.ErrID) {
+			// Started by hand, or by somebody else: nobody waits on a feed.
+			r.stats.foreign.Add(1)
+			r.settle(ctx, d, d.Ack)
+			continue
+		}
 		if err != nil {
 			r.reject(ctx, d, err.Error())
 			continue

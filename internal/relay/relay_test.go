@@ -218,6 +218,20 @@ func TestRejectsWhatIsNoEvent(t *testing.T) {
 	}
 }
 
+// An execution that somebody started by hand is no fault that should ring.
+func TestDropsWhatIsOfNoProducer(t *testing.T) {
+	t.Parallel()
+	b := setup(t, natsqueue.ConsumerOptions{})
+	one := b.follow(t, "one")
+	b.send(t, event("started by hand", call.StatusSucceeded), event("one-1", call.StatusSucceeded))
+	r, _ := b.run(t, b.events, b.feed)
+	receive(t, one, 1)
+	eventually(t, "the counts", func() bool { return r.Stats() == relay.Stats{Relayed: 1, Foreign: 1} })
+	if dead := b.deadLetters(t); len(dead) != 0 {
+		t.Errorf("%d dead letters, want none", len(dead))
+	}
+}
+
 // spy is a feed that fails as it is told to, and remembers.
 type spy struct {
 	queue.Publisher
