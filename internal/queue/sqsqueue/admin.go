@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"callfleet/internal/queue"
+	"callfleet/internal/queue/sqsqueue/message"
+	"callfleet/internal/queue/sqsqueue/request"
 )
 
 const (
@@ -75,9 +77,9 @@ func (b *Broker) url(ctx context.Context, full, account string) (string, error) 
 	if account != "" {
 		in.QueueOwnerAWSAccountId = &account
 	}
-	out, err := b.api.GetQueueUrl(ctx, in)
+	out, err := b.sqs.API.GetQueueUrl(ctx, in)
 	if err != nil {
-		return "", b.explain("sqs:GetQueueUrl", full, err)
+		return "", b.sqs.Explain("sqs:GetQueueUrl", full, err)
 	}
 	return aws.ToString(out.QueueUrl), nil
 }
@@ -147,9 +149,9 @@ func counts(a map[string]string) Counts {
 }
 
 func (b *Broker) attributes(ctx context.Context, full, url string, which ...types.QueueAttributeName) (map[string]string, error) {
-	out, err := b.api.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: which})
+	out, err := b.sqs.API.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: which})
 	if err != nil {
-		return nil, b.explain("sqs:GetQueueAttributes", full, err)
+		return nil, b.sqs.Explain("sqs:GetQueueAttributes", full, err)
 	}
 	return out.Attributes, nil
 }
@@ -194,7 +196,7 @@ func (b *Broker) Create(ctx context.Context, name string, lease time.Duration) (
 	if err != nil {
 		return false, fmt.Errorf("create queue %s: %w", name, err)
 	}
-	made, err = b.create(ctx, full, wholeSeconds(orDefault(lease, defaultLease)))
+	made, err = b.create(ctx, full, message.WholeSeconds(orDefault(lease, defaultLease)))
 	if err != nil {
 		return false, fmt.Errorf("create queue %s: %w", name, err)
 	}
@@ -227,11 +229,11 @@ func (b *Broker) create(ctx context.Context, full string, lease time.Duration) (
 	if err != nil || made || q.DeadLetters != "" {
 		return made, err
 	}
-	_, err = b.api.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{
+	_, err = b.sqs.API.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{
 		QueueUrl: &q.URL, Attributes: map[string]string{"RedrivePolicy": string(policy)},
 	})
 	if err != nil {
-		return false, b.explain("sqs:SetQueueAttributes", full, err)
+		return false, b.sqs.Explain("sqs:SetQueueAttributes", full, err)
 	}
 	return false, nil
 }
@@ -270,9 +272,9 @@ func (b *Broker) make(ctx context.Context, full string, attributes, tags map[str
 	for k, v := range tags {
 		all[k] = v
 	}
-	_, err := b.api.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &full, Attributes: attributes, Tags: all})
+	_, err := b.sqs.API.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &full, Attributes: attributes, Tags: all})
 	if err != nil {
-		return b.explain("sqs:CreateQueue", full, err)
+		return b.sqs.Explain("sqs:CreateQueue", full, err)
 	}
 	return nil
 }
@@ -285,7 +287,7 @@ func (b *Broker) awaitQueue(ctx context.Context, full string) (Info, error) {
 		if !errors.Is(err, queue.ErrNotFound) || pause > 5*time.Second {
 			return q, err
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := request.Sleep(ctx, pause); err != nil {
 			return Info{}, err
 		}
 	}
@@ -303,14 +305,14 @@ func (b *Broker) Leftovers(ctx context.Context, feed string) ([]string, error) {
 		return nil, fmt.Errorf("list queues of feed %s: %w", feed, err)
 	}
 	prefix := strings.TrimSuffix(full, fifoSuffix) + "-"
-	pages := sqs.NewListQueuesPaginator(b.api, &sqs.ListQueuesInput{
+	pages := sqs.NewListQueuesPaginator(b.sqs.API, &sqs.ListQueuesInput{
 		QueueNamePrefix: &prefix, MaxResults: aws.Int32(leftoverPage),
 	})
 	var found []string
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("list queues of feed %s: %w", feed, b.explain("sqs:ListQueues", prefix+"*", err))
+			return nil, fmt.Errorf("list queues of feed %s: %w", feed, b.sqs.Explain("sqs:ListQueues", prefix+"*", err))
 		}
 		for _, url := range page.QueueUrls {
 			name := url[strings.LastIndexByte(url, '/')+1:]
@@ -322,16 +324,4 @@ func (b *Broker) Leftovers(ctx context.Context, feed string) ([]string, error) {
 	}
 	slices.Sort(found)
 	return found, nil
-}
-
-// sleep waits for d unless ctx ends before.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"callfleet/internal/queue/sqsqueue/crew"
+	"callfleet/internal/queue/sqsqueue/dedup"
+	"callfleet/internal/queue/sqsqueue/message"
+	"callfleet/internal/queue/sqsqueue/request"
 )
 
 const (
@@ -22,13 +20,6 @@ const (
 	defaultFeedLease  = 30 * time.Second
 	defaultWait       = 20 * time.Second // the most that SQS waits
 	defaultLinger     = 5 * time.Millisecond
-	// connections is the number of idle connections kept to SQS: polls and
-	// batches in flight of a few queues.
-	connections = 64
-	// tries bounds what the SDK does about throttling, 5xx and lost
-	// connections before the error surfaces; with tryBackoff about 10 s.
-	tries      = 5
-	tryBackoff = 4 * time.Second
 )
 
 // Options tune a Broker. Only Prefix has no default.
@@ -68,7 +59,7 @@ func (o Options) withDefaults() (Options, error) {
 		errs = append(errs, fmt.Errorf("feed lease %s: want 0 to %s", o.FeedLease, maxVisibility))
 	}
 	o.MaxDeliver = orDefault(o.MaxDeliver, defaultMaxDeliver)
-	o.Wait = wholeSeconds(orDefault(o.Wait, defaultWait))
+	o.Wait = message.WholeSeconds(orDefault(o.Wait, defaultWait))
 	o.Linger = max(orDefault(o.Linger, defaultLinger), 0)
 	o.FeedLease = orDefault(o.FeedLease, defaultFeedLease)
 	if o.Logger == nil {
@@ -88,12 +79,10 @@ func orDefault[T comparable](v, fallback T) T {
 // Broker makes publishers and consumers. It is safe for concurrent use, and
 // holds nothing that must be closed but idle connections.
 type Broker struct {
-	api     *sqs.Client
+	sqs     *request.Client
 	options Options
 	names   names
-	region  string
-	ids     *memories // of the ids that were published on standard queues
-	crew    crew.Crew // makes the requests
+	ids     *dedup.Memories // of the ids that were published on standard queues
 }
 
 // New makes a Broker. SQS is not asked anything yet.
@@ -105,31 +94,10 @@ func New(cfg aws.Config, o Options) (*Broker, error) {
 	if cfg.Region == "" {
 		return nil, errors.New("open SQS: no region: set AWS_REGION, or a region in the profile")
 	}
-	api := sqs.NewFromConfig(cfg, func(s *sqs.Options) {
-		s.HTTPClient = manyConnections(cfg.HTTPClient)
-		s.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
-			r.MaxAttempts, r.MaxBackoff = tries, tryBackoff
-		})
-	})
 	return &Broker{
-		api: api, options: o, region: cfg.Region, ids: newMemories(),
+		sqs: request.New(cfg, o.Linger), options: o, ids: dedup.New(),
 		names: names{prefix: o.Prefix, fifo: o.FIFO},
 	}, nil
-}
-
-// manyConnections lets the SDK's own client keep as many idle connections as
-// are used. A client that somebody made on purpose stays as it is.
-func manyConnections(c aws.HTTPClient) aws.HTTPClient {
-	own, ok := c.(*awshttp.BuildableClient)
-	if c == nil {
-		own, ok = awshttp.NewBuildableClient(), true
-	}
-	if !ok {
-		return c
-	}
-	return own.WithTransportOptions(func(t *http.Transport) {
-		t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, connections)
-	})
 }
 
 // Publisher opens a queue for publishing. ErrNotFound if there is none.
@@ -150,7 +118,7 @@ type ConsumerOptions struct {
 // Consumer opens a queue for receiving. ErrNotFound if there is none. A
 // dead-letter queue is opened by its own name ("tasks-dlq").
 func (b *Broker) Consumer(ctx context.Context, name string, o ConsumerOptions) (*Consumer, error) {
-	lease := wholeSeconds(orDefault(o.Lease, defaultLease))
+	lease := message.WholeSeconds(orDefault(o.Lease, defaultLease))
 	if lease < 0 || lease > maxVisibility {
 		return nil, fmt.Errorf("open queue %s: lease %s: want 1s to %s", name, o.Lease, maxVisibility)
 	}
@@ -172,9 +140,4 @@ func (b *Broker) open(ctx context.Context, name string) (Info, error) {
 		return Info{}, err
 	}
 	return b.describe(ctx, full)
-}
-
-// wholeSeconds rounds up to what SQS counts in.
-func wholeSeconds(d time.Duration) time.Duration {
-	return (d + time.Second - 1).Truncate(time.Second)
 }

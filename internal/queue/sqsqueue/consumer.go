@@ -9,6 +9,7 @@ import (
 
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue/batch"
+	"callfleet/internal/queue/sqsqueue/request"
 )
 
 const (
@@ -34,7 +35,7 @@ type Consumer struct {
 	lease      time.Duration
 	maxDeliver int // negative is no limit
 	deletes    *batch.Batcher[string]
-	changes    *batch.Batcher[visibility]
+	changes    *batch.Batcher[request.Visibility]
 	dead       *grave
 	closed     chan struct{} // closed by Close
 
@@ -72,7 +73,7 @@ type held struct {
 func newConsumer(b *Broker, q Info, lease time.Duration, maxDeliver int) *Consumer {
 	return &Consumer{
 		broker: b, queue: q, lease: lease, maxDeliver: maxDeliver,
-		deletes: b.deletes(q.Name, q.URL), changes: b.changes(q.Name, q.URL),
+		deletes: b.sqs.Deletes(q.Name, q.URL), changes: b.sqs.Changes(q.Name, q.URL),
 		dead: newGrave(b, q), closed: make(chan struct{}),
 		polls: make(map[*poll]func()), parallel: 1,
 	}

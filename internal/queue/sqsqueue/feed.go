@@ -13,6 +13,8 @@ import (
 
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue/batch"
+	"callfleet/internal/queue/sqsqueue/message"
+	"callfleet/internal/queue/sqsqueue/request"
 )
 
 const (
@@ -43,8 +45,8 @@ type FeedPublisher struct {
 
 // runQueue is what is known about a run's queue.
 type runQueue struct {
-	sends *batch.Batcher[*outgoing] // nil if there is no queue
-	asked time.Time                 // when it was last wanted
+	sends *batch.Batcher[*message.Outgoing] // nil if there is no queue
+	asked time.Time                         // when it was last wanted
 }
 
 // FeedPublisher opens a feed for publishing: each message goes to the queue of
@@ -57,11 +59,11 @@ func (b *Broker) FeedPublisher(_ context.Context, feed string) (*FeedPublisher, 
 		return nil, fmt.Errorf("open feed %s: %w", feed, err)
 	}
 	p := &FeedPublisher{broker: b, feed: feed, runs: make(map[string]*runQueue)}
-	limits := limitsOf(Info{FIFO: b.names.fifo})
+	limits := message.Limits(0, b.names.fifo)
 	limits.MaxDelay = 0
 	p.sender = sender{name: full, limits: limits, fifo: b.names.fifo, route: p.find, forgive: p.vanish}
 	if !b.names.fifo {
-		p.ids = b.ids.of(full)
+		p.ids = b.ids.Of(full)
 	}
 	return p, nil
 }
@@ -77,7 +79,7 @@ func (p *FeedPublisher) runOf(m *queue.Message) (run, full string) {
 }
 
 // find routes a message; to nil if its run has no queue.
-func (p *FeedPublisher) find(ctx context.Context, m *queue.Message) (*batch.Batcher[*outgoing], error) {
+func (p *FeedPublisher) find(ctx context.Context, m *queue.Message) (*batch.Batcher[*message.Outgoing], error) {
 	run, full := p.runOf(m)
 	if run == "" || isDeadLetters(full) {
 		return nil, nil
@@ -98,11 +100,11 @@ func (p *FeedPublisher) find(ctx context.Context, m *queue.Message) (*batch.Batc
 	case err != nil:
 		return nil, err
 	}
-	return p.remember(run, p.broker.sends(full, url, p.fifo)), nil
+	return p.remember(run, p.broker.sqs.Sends(full, url, p.fifo)), nil
 }
 
 // remember notes the queue of a run, unless another call has.
-func (p *FeedPublisher) remember(run string, sends *batch.Batcher[*outgoing]) *batch.Batcher[*outgoing] {
+func (p *FeedPublisher) remember(run string, sends *batch.Batcher[*message.Outgoing]) *batch.Batcher[*message.Outgoing] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r := p.runs[run]; r != nil && r.sends != nil {
@@ -161,7 +163,7 @@ func (b *Broker) FeedConsumer(ctx context.Context, feed, run string) (*Feed, err
 	if err != nil {
 		return nil, fmt.Errorf("open feed %s: %w", feed, err)
 	}
-	c := newConsumer(b, q, wholeSeconds(b.options.FeedLease), -1)
+	c := newConsumer(b, q, message.WholeSeconds(b.options.FeedLease), -1)
 	c.dead = newGrave(b, Info{Name: all, FIFO: q.FIFO}) // runs share the feed's
 	return &Feed{c}, nil
 }
@@ -172,7 +174,7 @@ func (b *Broker) makeRun(ctx context.Context, full, run string) (Info, error) {
 	for try := 1; ; try++ {
 		err := b.make(ctx, full, map[string]string{
 			"MessageRetentionPeriod": secondsOf(deadLetterRetention),
-			"VisibilityTimeout":      secondsOf(wholeSeconds(b.options.FeedLease)),
+			"VisibilityTimeout":      secondsOf(message.WholeSeconds(b.options.FeedLease)),
 		}, map[string]string{"callfleet:run": run})
 		var deleted *types.QueueDeletedRecently
 		switch {
@@ -183,7 +185,7 @@ func (b *Broker) makeRun(ctx context.Context, full, run string) (Info, error) {
 		case try == 1:
 			b.options.Logger.WarnContext(ctx, "a queue of this name was deleted less than a minute ago, waiting until SQS frees the name", "queue", full)
 		}
-		if err := sleep(ctx, deletedPause); err != nil {
+		if err := request.Sleep(ctx, deletedPause); err != nil {
 			return Info{}, fmt.Errorf("queue %s was deleted less than a minute ago, SQS does not free the name yet: %w", full, err)
 		}
 	}
@@ -196,8 +198,8 @@ func (f *Feed) End(ctx context.Context) error {
 		return err
 	}
 	q := f.queue
-	if _, err := f.broker.api.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &q.URL}); err != nil {
-		err = f.broker.explain("sqs:DeleteQueue", q.Name, err)
+	if _, err := f.broker.sqs.API.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &q.URL}); err != nil {
+		err = f.broker.sqs.Explain("sqs:DeleteQueue", q.Name, err)
 		if !errors.Is(err, queue.ErrNotFound) {
 			return fmt.Errorf("end feed %s: %w", q.Name, err)
 		}

@@ -2,7 +2,6 @@ package sqsqueue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"callfleet/internal/queue"
+	"callfleet/internal/queue/sqsqueue/request"
 )
 
 const (
@@ -27,6 +27,9 @@ const (
 	// idlePause follows a receipt that should have waited, brought nothing,
 	// and came back at once.
 	idlePause = 100 * time.Millisecond
+
+	// rejectTimeout bounds the rejection of what nobody gets to see.
+	rejectTimeout = 30 * time.Second
 
 	firstPause = 100 * time.Millisecond
 	longPause  = 5 * time.Second
@@ -56,7 +59,7 @@ func (c *Consumer) startPolls(ctx context.Context) {
 		wanted += r.most
 	}
 	for !c.stopped && wanted > 0 && len(c.polls) < c.parallel {
-		p := &poll{most: min(wanted, maxEntries)}
+		p := &poll{most: min(wanted, request.MaxEntries)}
 		if len(c.polls) > 0 && p.most < smallPoll {
 			return
 		}
@@ -66,7 +69,7 @@ func (c *Consumer) startPolls(ctx context.Context) {
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pause+c.broker.options.Wait+pollGrace)
 		c.polls[p] = cancel
 		c.work.Add(1)
-		c.broker.crew.Go(func() {
+		c.broker.sqs.Go(func() {
 			defer c.work.Done()
 			defer cancel()
 			if !c.rest(within, pause) {
@@ -129,7 +132,7 @@ func (c *Consumer) receive(ctx context.Context, most int) answered {
 	if c.queue.FIFO { // the SDK's second try gets what the first one leased
 		in.ReceiveRequestAttemptId = aws.String(fmt.Sprintf("%x%x", rand.Uint64(), rand.Uint64()))
 	}
-	out, err := c.broker.api.ReceiveMessage(ctx, in, func(o *sqs.Options) { o.RetryMaxAttempts = pollTries })
+	out, err := c.broker.sqs.API.ReceiveMessage(ctx, in, func(o *sqs.Options) { o.RetryMaxAttempts = pollTries })
 	if err != nil {
 		return answered{err: err}
 	}
@@ -158,7 +161,7 @@ func (c *Consumer) accept(raw *types.Message, now time.Time) *queue.Delivery {
 		return d
 	}
 	c.work.Go(func() { // called by a poll, so there is work already
-		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), rejectTimeout)
 		defer cancel()
 		if err := d.Reject(ctx, reason); err != nil {
 			c.broker.options.Logger.WarnContext(ctx, "message not moved to dead-letter queue, will be received again",
@@ -191,7 +194,7 @@ func (c *Consumer) end(ctx context.Context, p *poll, a answered) {
 func (c *Consumer) adapt(p *poll, a answered) {
 	c.outage.pause = 0
 	switch {
-	case a.count == maxEntries:
+	case a.count == request.MaxEntries:
 		c.parallel = min(2*c.parallel, maxPolls)
 	case a.count == 0:
 		c.parallel = 1
@@ -207,15 +210,12 @@ func (c *Consumer) adapt(p *poll, a answered) {
 // An outage is logged once, from the second failure on, and once more when it
 // turns out to need somebody. The caller holds mu.
 func (c *Consumer) failed(ctx context.Context, err error) {
-	err = c.broker.explain("sqs:ReceiveMessage", c.queue.Name, err)
-	kind := unreachable
-	if f := (*failure)(nil); errors.As(err, &f) {
-		kind = f.trouble
-	}
+	err = c.broker.sqs.Explain("sqs:ReceiveMessage", c.queue.Name, err)
+	kind := request.TroubleOf(err)
 	o := &c.outage
 	c.parallel = 1
 	o.pause = min(max(2*o.pause, firstPause), longPause)
-	if kind == denied && !o.received {
+	if kind == request.Denied && !o.received {
 		c.fail(err)
 		return
 	}
@@ -223,10 +223,10 @@ func (c *Consumer) failed(ctx context.Context, err error) {
 		o.since = time.Now()
 	}
 	level := slog.LevelWarn
-	if kind.urgent() {
+	if kind.Urgent() {
 		level = slog.LevelError
 	}
-	if level > o.told && (o.failures > 1 || kind.urgent()) {
+	if level > o.told && (o.failures > 1 || kind.Urgent()) {
 		o.told = level
 		c.broker.options.Logger.Log(ctx, level, "cannot receive messages, trying until it works", "queue", c.queue.Name, "error", err)
 	}

@@ -2,16 +2,16 @@ package sqsqueue
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"callfleet/internal/queue/sqsqueue/request"
 )
 
 // ErrDenied says that the credentials lack a permission; the text before it
 // names the action and the queue.
-var ErrDenied = errors.New("access denied")
+var ErrDenied = request.ErrDenied
 
 // Name is the queue's name on SQS: that of "tasks" is "calls-tasks".
 func (b *Broker) Name(name string) string {
@@ -31,13 +31,10 @@ func (b *Broker) ProbeSend(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.api.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: []types.SendMessageBatchRequestEntry{}})
-	switch t := troubleOf(err); {
-	case err == nil, t == refused:
+	_, err = b.sqs.API.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: []types.SendMessageBatchRequestEntry{}})
+	err = b.sqs.Explain("sqs:SendMessage", b.Name(name), err)
+	if request.TroubleOf(err) == request.Refused {
 		return nil
-	case t == denied:
-		return fmt.Errorf("%w: %w", ErrDenied, b.explain("sqs:SendMessage", b.Name(name), err))
-	default:
-		return b.explain("sqs:SendMessage", b.Name(name), err)
 	}
+	return err
 }

@@ -6,6 +6,8 @@ import (
 
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue/batch"
+	"callfleet/internal/queue/sqsqueue/dedup"
+	"callfleet/internal/queue/sqsqueue/message"
 )
 
 var _ queue.Publisher = (*Publisher)(nil)
@@ -14,13 +16,13 @@ var _ queue.Publisher = (*Publisher)(nil)
 type Publisher struct{ sender }
 
 func newPublisher(b *Broker, q Info) *Publisher {
-	sends := b.sends(q.Name, q.URL, q.FIFO)
+	sends := b.sqs.Sends(q.Name, q.URL, q.FIFO)
 	p := &Publisher{sender{
-		name: q.Name, limits: limitsOf(q), fifo: q.FIFO,
-		route: func(context.Context, *queue.Message) (*batch.Batcher[*outgoing], error) { return sends, nil },
+		name: q.Name, limits: message.Limits(q.MaxBytes, q.FIFO), fifo: q.FIFO,
+		route: func(context.Context, *queue.Message) (*batch.Batcher[*message.Outgoing], error) { return sends, nil },
 	}}
 	if !q.FIFO {
-		p.ids = b.ids.of(q.Name)
+		p.ids = b.ids.Of(q.Name)
 	}
 	return p
 }
@@ -30,9 +32,9 @@ type sender struct {
 	name   string // of the queue or feed
 	limits queue.Limits
 	fifo   bool
-	ids    *memory // nil where SQS deduplicates by itself
+	ids    *dedup.Memory // nil where SQS deduplicates by itself
 	// route finds the requests that a message goes with; nil drops it.
-	route func(context.Context, *queue.Message) (*batch.Batcher[*outgoing], error)
+	route func(context.Context, *queue.Message) (*batch.Batcher[*message.Outgoing], error)
 	// forgive turns an error of a message that was routed into what it means;
 	// nil leaves it.
 	forgive func(*queue.Message, error) error
@@ -46,10 +48,10 @@ func (s *sender) Limits() queue.Limits { return s.limits }
 // returns when SQS has stored all of them. It refuses all of them when one is
 // above the limits. What fails was tried several times.
 func (s *sender) Publish(ctx context.Context, msgs ...queue.Message) error {
-	p := publishing{sender: s, msgs: msgs, encoded: make([]outgoing, len(msgs)), todo: make([]int, len(msgs))}
+	p := publishing{sender: s, msgs: msgs, encoded: make([]message.Outgoing, len(msgs)), todo: make([]int, len(msgs))}
 	for i := range msgs {
 		var err error
-		if p.encoded[i], err = encode(&msgs[i], s.limits, s.fifo); err != nil {
+		if p.encoded[i], err = message.Encode(&msgs[i], s.limits, s.fifo); err != nil {
 			return fmt.Errorf("publish on %s: %w", s.name, err)
 		}
 		p.todo[i] = i
@@ -66,8 +68,8 @@ func (s *sender) Publish(ctx context.Context, msgs ...queue.Message) error {
 type publishing struct {
 	*sender
 	msgs    []queue.Message
-	encoded []outgoing // own copies: the caller may reuse msgs
-	todo    []int      // indexes of msgs
+	encoded []message.Outgoing // own copies: the caller may reuse msgs
+	todo    []int              // indexes of msgs
 }
 
 // result is what became of a message.
@@ -79,7 +81,7 @@ type result struct {
 // follower is a message whose id somebody else is publishing.
 type follower struct {
 	index int
-	other *claim
+	other *dedup.Claim
 }
 
 // round sends what is to do, and leaves what others tried to publish in vain.
@@ -88,10 +90,10 @@ func (p *publishing) round(ctx context.Context) error {
 	var followers []follower
 	sent := 0
 	for _, i := range p.todo {
-		var c *claim
+		var c *dedup.Claim
 		if id := p.msgs[i].ID; id != "" && p.ids != nil {
 			mine := false
-			if c, mine = p.ids.claim(id); !mine {
+			if c, mine = p.ids.Claim(id); !mine {
 				if c != nil {
 					followers = append(followers, follower{i, c})
 				}
@@ -101,7 +103,7 @@ func (p *publishing) round(ctx context.Context) error {
 		sent++
 		p.send(ctx, i, func(err error) {
 			if c != nil {
-				p.ids.finish(c, err == nil)
+				p.ids.Finish(c, err == nil)
 			}
 			results <- result{i, err}
 		})
@@ -125,7 +127,7 @@ func (p *publishing) send(ctx context.Context, i int, done func(error)) {
 		tell := done
 		done = func(err error) { tell(p.forgive(&m, err)) }
 	}
-	requests.Add(ctx, &p.encoded[i], p.encoded[i].size, done)
+	requests.Add(ctx, &p.encoded[i], p.encoded[i].Size, done)
 }
 
 // collect waits for the results of n messages.
@@ -145,7 +147,7 @@ func (p *publishing) collect(ctx context.Context, results <-chan result, n int) 
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d messages not sent, first %q: %w", failed, len(p.msgs), p.encoded[first.index].id, first.err)
+		return fmt.Errorf("%d of %d messages not sent, first %q: %w", failed, len(p.msgs), p.encoded[first.index].ID, first.err)
 	}
 	return nil
 }
@@ -155,12 +157,12 @@ func (p *publishing) follow(ctx context.Context, followers []follower) error {
 	p.todo = p.todo[:0]
 	for _, f := range followers {
 		select {
-		case <-f.other.done:
-			if !f.other.sent {
+		case <-f.other.Done():
+			if !f.other.Sent() {
 				p.todo = append(p.todo, f.index)
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("message %q is being published by another call: %w", p.encoded[f.index].id, context.Cause(ctx))
+			return fmt.Errorf("message %q is being published by another call: %w", p.encoded[f.index].ID, context.Cause(ctx))
 		}
 	}
 	return nil

@@ -22,29 +22,21 @@ import (
 	"callfleet/internal/queue/sqsqueue"
 )
 
-// sending runs check on a publisher of a scripted queue, with a clock of its
-// own.
-func sending(t *testing.T, o sqsqueue.Options, send func(call) *http.Response, check func(*testing.T, *wire, queue.Publisher)) {
+// sending makes a publisher of a scripted queue, in a bubble.
+func sending(t *testing.T, send func(call) *http.Response) (*wire, queue.Publisher) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		w, cfg := scripted(func(c call) *http.Response {
-			if res := openAnswers(c); res != nil {
-				return res
-			}
-			return send(c)
-		})
-		o.Prefix = "calls"
-		b, err := sqsqueue.New(cfg, o)
-		if err != nil {
-			t.Fatal(err)
+	w, cfg := scripted(func(c call) *http.Response {
+		if res := openAnswers(c); res != nil {
+			return res
 		}
-		p, err := b.Publisher(t.Context(), "tasks")
-		if err != nil {
-			t.Fatal(err)
-		}
-		check(t, w, p)
-		time.Sleep(time.Minute) // goroutines go home
+		return send(c)
 	})
+	p, err := newBroker(t, cfg, sqsqueue.Options{Prefix: "calls"}).Publisher(t.Context(), "tasks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { <-time.After(time.Minute) }) // goroutines go home
+	return w, p
 }
 
 func takeAll(c call) *http.Response { return taken(c, nil) }
@@ -74,7 +66,8 @@ func TestSendsShareRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sending(t, sqsqueue.Options{}, takeAll, func(t *testing.T, w *wire, p queue.Publisher) {
+			synctest.Test(t, func(t *testing.T) {
+				w, p := sending(t, takeAll)
 				publish(t, p, row.msgs...)
 				wantCalls(t, w, "SendMessageBatch", row.want)
 			})
@@ -85,7 +78,8 @@ func TestSendsShareRequests(t *testing.T) {
 // TestCallersShareRequests has ten callers with one message each.
 func TestCallersShareRequests(t *testing.T) {
 	t.Parallel()
-	sending(t, sqsqueue.Options{}, takeAll, func(t *testing.T, w *wire, p queue.Publisher) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := sending(t, takeAll)
 		var wg sync.WaitGroup
 		for _, m := range numbered(10) {
 			wg.Go(func() { publish(t, p, m) })
@@ -114,7 +108,8 @@ func TestPartialFailure(t *testing.T) {
 		}
 		return taken(c, failed)
 	}
-	sending(t, sqsqueue.Options{}, send, func(t *testing.T, w *wire, p queue.Publisher) {
+	synctest.Test(t, func(t *testing.T) {
+		_, p := sending(t, send)
 		err := p.Publish(t.Context(), numbered(10)...)
 		if err == nil || !strings.Contains(err.Error(), `1 of 10 messages not sent, first "m-3"`) || !strings.Contains(err.Error(), "calls-tasks") {
 			t.Errorf("publish: %v: want the refused message named", err)
@@ -136,7 +131,8 @@ func TestFailedSendIsForgotten(t *testing.T) {
 		}
 		return taken(c, nil)
 	}
-	sending(t, sqsqueue.Options{}, send, func(t *testing.T, w *wire, p queue.Publisher) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := sending(t, send)
 		m := queue.Message{ID: "a"}
 		if err := p.Publish(t.Context(), m); err == nil {
 			t.Error("publish: want an error")
@@ -169,7 +165,8 @@ func TestConcurrentSameIDs(t *testing.T) {
 		}
 		return taken(c, nil)
 	}
-	sending(t, sqsqueue.Options{}, send, func(t *testing.T, w *wire, p queue.Publisher) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := sending(t, send)
 		var failed int
 		var wg sync.WaitGroup
 		for range 5 {
@@ -193,7 +190,8 @@ func TestConcurrentSameIDs(t *testing.T) {
 // follow each other, and both end.
 func TestCrossedCalls(t *testing.T) {
 	t.Parallel()
-	sending(t, sqsqueue.Options{}, takeAll, func(t *testing.T, w *wire, p queue.Publisher) {
+	synctest.Test(t, func(t *testing.T) {
+		_, p := sending(t, takeAll)
 		msgs := numbered(30)
 		other := slices.Clone(msgs)
 		slices.Reverse(other)
@@ -208,7 +206,8 @@ func TestCrossedCalls(t *testing.T) {
 func TestPublishEndsWithContext(t *testing.T) {
 	t.Parallel()
 	never := func(c call) *http.Response { <-c.Context().Done(); return nil }
-	sending(t, sqsqueue.Options{}, never, func(t *testing.T, w *wire, p queue.Publisher) {
+	synctest.Test(t, func(t *testing.T) {
+		_, p := sending(t, never)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
@@ -239,7 +238,8 @@ func TestTroubleInWords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sending(t, sqsqueue.Options{}, func(call) *http.Response { return row.res() }, func(t *testing.T, w *wire, p queue.Publisher) {
+			synctest.Test(t, func(t *testing.T) {
+				w, p := sending(t, func(call) *http.Response { return row.res() })
 				err := p.Publish(t.Context(), queue.Message{ID: "a"})
 				if err == nil || row.is != nil && !errors.Is(err, row.is) {
 					t.Fatalf("publish: %v: want %v", err, row.is)
@@ -263,7 +263,8 @@ func TestWrongChecksum(t *testing.T) {
 	send := func(c call) *http.Response {
 		return reply(200, `{"Successful":[{"Id":"0","MessageId":"m","MD5OfMessageBody":"d41d8cd98f00b204e9800998ecf8427e"}]}`)
 	}
-	sending(t, sqsqueue.Options{}, send, func(t *testing.T, w *wire, p queue.Publisher) {
+	synctest.Test(t, func(t *testing.T) {
+		_, p := sending(t, send)
 		if err := p.Publish(t.Context(), queue.Message{Body: []byte("x")}); err == nil || !strings.Contains(err.Error(), "checksum") {
 			t.Errorf("publish: %v: want a checksum that does not match", err)
 		}
@@ -335,7 +336,8 @@ func TestGroupOnStandardQueue(t *testing.T) {
 		bodies = append(bodies, string(c.Body))
 		return taken(c, nil)
 	}
-	sending(t, sqsqueue.Options{}, send, func(t *testing.T, w *wire, p queue.Publisher) {
+	synctest.Test(t, func(t *testing.T) {
+		_, p := sending(t, send)
 		for group, want := range map[string]string{
 			"tenant-1": `"MessageGroupId":"tenant-1"`, "tenant ä": `"MessageGroupId":"sha256-`, "": "",
 		} {

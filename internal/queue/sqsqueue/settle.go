@@ -12,6 +12,8 @@ import (
 	"github.com/aws/smithy-go"
 
 	"callfleet/internal/queue"
+	"callfleet/internal/queue/sqsqueue/message"
+	"callfleet/internal/queue/sqsqueue/request"
 )
 
 const (
@@ -56,27 +58,12 @@ func newDelivery(c *Consumer, raw *types.Message, at time.Time) (*queue.Delivery
 	s.expires = at.Add(c.useful(c.lease))
 	s.turn = make(chan struct{}, 1)
 	var err error
-	d.Message, err = decode(raw)
+	d.Message, err = message.Decode(raw)
 	if err != nil { // as it came
 		d.Body = []byte(aws.ToString(raw.Body))
 	}
-	d.Sent, d.Attempt, d.Settler = sentAt(raw), attempt(raw), s
-	if from := raw.Attributes[string(types.MessageSystemAttributeNameDeadLetterQueueSourceArn)]; from != "" {
-		explainMove(&d.Message, from)
-	}
+	d.Sent, d.Attempt, d.Settler = message.Sent(raw), message.Attempt(raw), s
 	return d, err
-}
-
-// explainMove gives a reason to a message that SQS itself moved to its
-// dead-letter queue.
-func explainMove(m *queue.Message, from string) {
-	if m.Headers[queue.DeadLetterReason] != "" {
-		return
-	}
-	if m.Headers == nil {
-		m.Headers = make(map[string]string, 1)
-	}
-	m.Headers[queue.DeadLetterReason] = "received too often: moved by the redrive policy of " + from
 }
 
 // Ack takes the message off the queue. It returns when SQS has recorded that.
@@ -88,7 +75,7 @@ func (s *settler) Ack(ctx context.Context) error {
 // up here, and keeps it within the 12 hours of the receipt.
 func (s *settler) Retry(ctx context.Context, delay time.Duration) error {
 	return s.settle(ctx, "retry", func(ctx context.Context) error {
-		return s.hide(ctx, min(wholeSeconds(max(delay, 0)), s.rest()))
+		return s.hide(ctx, min(message.WholeSeconds(max(delay, 0)), s.rest()))
 	})
 }
 
@@ -100,7 +87,8 @@ func (s *settler) Reject(ctx context.Context, reason string) error {
 	}
 	return s.settle(ctx, "reject", func(ctx context.Context) error {
 		if !s.buried {
-			if err := s.consumer.dead.bury(ctx, s, reason); err != nil {
+			err := s.tell(ctx, func(ctx context.Context) error { return s.consumer.dead.bury(ctx, s, reason) })
+			if err != nil {
 				return err
 			}
 			s.buried = true
@@ -126,7 +114,7 @@ func (s *settler) Extend(ctx context.Context) error {
 	var start time.Time
 	err := s.tell(ctx, func(ctx context.Context) error {
 		start = time.Now()
-		return s.consumer.changes.Do(ctx, visibility{s.handle, int32(lease / time.Second)}, entrySize)
+		return s.consumer.changes.Do(ctx, request.Visibility{Handle: s.handle, Seconds: int32(lease / time.Second)}, 0)
 	})
 	if err != nil {
 		return fmt.Errorf("extend lease of message %q: %w", s.delivery.ID, err)
@@ -195,36 +183,35 @@ func (s *settler) deadline() time.Time {
 // remove deletes the message.
 func (s *settler) remove(ctx context.Context) error {
 	return s.tell(ctx, func(ctx context.Context) error {
-		return s.consumer.deletes.Do(ctx, s.handle, entrySize)
+		return s.consumer.deletes.Do(ctx, s.handle, 0)
 	})
 }
 
 // hide makes the message visible after a delay.
 func (s *settler) hide(ctx context.Context, delay time.Duration) error {
 	return s.tell(ctx, func(ctx context.Context) error {
-		return s.consumer.changes.Do(ctx, visibility{s.handle, int32(delay / time.Second)}, entrySize)
+		return s.consumer.changes.Do(ctx, request.Visibility{Handle: s.handle, Seconds: int32(delay / time.Second)}, 0)
 	})
 }
 
 // tell tells SQS something about the message, again and again through outages,
 // as long as the lease lasts. After that SQS is not asked: what it would do for
 // an old receipt could disturb the next receiver.
-func (s *settler) tell(ctx context.Context, request func(context.Context) error) error {
+func (s *settler) tell(ctx context.Context, do func(context.Context) error) error {
 	within, cancel := context.WithDeadlineCause(ctx, s.deadline(), queue.ErrLeaseLost)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		if within.Err() != nil {
 			return context.Cause(within)
 		}
-		err := stale(request(within))
-		var f *failure
-		if err == nil || !errors.As(err, &f) || !f.trouble.temporary() {
+		err := stale(do(within))
+		if !request.TroubleOf(err).Temporary() {
 			if within.Err() != nil && err != nil {
 				return context.Cause(within)
 			}
 			return err
 		}
-		if sleep(within, pause) != nil {
+		if request.Sleep(within, pause) != nil {
 			return fmt.Errorf("%w, after: %w", context.Cause(within), err)
 		}
 	}
@@ -233,9 +220,8 @@ func (s *settler) tell(ctx context.Context, request func(context.Context) error)
 // stale makes a lost lease of what SQS says about an expired receipt. It has
 // several words for that, and a receipt is all that it can refuse here.
 func stale(err error) error {
-	var f *failure
 	var e smithy.APIError
-	if errors.As(err, &f) && f.trouble == refused && errors.As(err, &e) && e.ErrorCode() == "InvalidParameterValue" {
+	if request.TroubleOf(err) == request.Refused && errors.As(err, &e) && e.ErrorCode() == "InvalidParameterValue" {
 		return fmt.Errorf("%w: %w", queue.ErrLeaseLost, err)
 	}
 	return err

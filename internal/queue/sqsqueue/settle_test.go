@@ -52,35 +52,34 @@ func lone(n int, settle func(call) *http.Response) (*wire, *sqsqueue.Broker, err
 	return w, b, err
 }
 
-// inBubble runs check on n deliveries, with a clock of its own.
-func inBubble(t *testing.T, n int, settle func(call) *http.Response, check func(*testing.T, *wire, []*queue.Delivery)) {
+// deliveries receives n messages under a lease of an hour, in a bubble. The
+// consumer is closed with the test.
+func deliveries(t *testing.T, n int, settle func(call) *http.Response) (*wire, []*queue.Delivery) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		w, b, err := lone(n, settle)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := b.Consumer(t.Context(), "tasks", sqsqueue.ConsumerOptions{Lease: time.Hour})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ds, err := c.Receive(t.Context(), n)
-		if err != nil || len(ds) != n {
-			t.Fatalf("%d deliveries, %v: want %d", len(ds), err, n)
-		}
-		check(t, w, ds)
-		closeIn(t, c)
-	})
+	w, b, err := lone(n, settle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.Consumer(t.Context(), "tasks", sqsqueue.ConsumerOptions{Lease: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeIn(t, c) })
+	ds, err := c.Receive(t.Context(), n)
+	if err != nil || len(ds) != n {
+		t.Fatalf("%d deliveries, %v: want %d", len(ds), err, n)
+	}
+	return w, ds
 }
 
-// closeIn closes a consumer, and lets the goroutines go home that wait for
-// another job.
+// closeIn closes a consumer in a bubble, and lets the goroutines go home that
+// wait for another job.
 func closeIn(t *testing.T, c queue.Consumer) {
 	t.Helper()
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 }
 
 // timeouts are the visibilities of a batch.
@@ -118,7 +117,8 @@ func (v *visibilities) answer(c call) *http.Response {
 func TestExtendEndsAfterTwelveHours(t *testing.T) {
 	t.Parallel()
 	var seen visibilities
-	inBubble(t, 1, seen.answer, func(t *testing.T, w *wire, ds []*queue.Delivery) {
+	synctest.Test(t, func(t *testing.T) {
+		_, ds := deliveries(t, 1, seen.answer)
 		d, start := ds[0], time.Now()
 		for {
 			if err := d.Extend(t.Context()); err != nil {
@@ -158,7 +158,8 @@ func TestRetryDelay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var seen visibilities
-			inBubble(t, 1, seen.answer, func(t *testing.T, w *wire, ds []*queue.Delivery) {
+			synctest.Test(t, func(t *testing.T) {
+				_, ds := deliveries(t, 1, seen.answer)
 				time.Sleep(row.after)
 				if err := ds[0].Retry(t.Context(), row.delay); err != nil {
 					t.Fatal(err)
@@ -175,7 +176,8 @@ func TestRetryDelay(t *testing.T) {
 // the new holder.
 func TestLateSettlingAsksNobody(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 4, nil, func(t *testing.T, w *wire, ds []*queue.Delivery) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ds := deliveries(t, 4, nil)
 		time.Sleep(time.Hour - time.Second) // the last second is for the way
 		for how, err := range map[string]error{
 			"ack": ds[0].Ack(t.Context()), "retry": ds[1].Retry(t.Context(), 0),
@@ -194,7 +196,8 @@ func TestLateSettlingAsksNobody(t *testing.T) {
 // TestAcksShareRequests counts the requests of 25 acks.
 func TestAcksShareRequests(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 25, nil, func(t *testing.T, w *wire, ds []*queue.Delivery) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ds := deliveries(t, 25, nil)
 		var wg sync.WaitGroup
 		for _, d := range ds {
 			wg.Go(func() {
@@ -242,7 +245,8 @@ func TestAnswersToAcks(t *testing.T) {
 				}
 				return taken(c, nil)
 			}
-			inBubble(t, 3, settle, func(t *testing.T, w *wire, ds []*queue.Delivery) {
+			synctest.Test(t, func(t *testing.T) {
+				w, ds := deliveries(t, 3, settle)
 				errs := make([]error, len(ds))
 				for i, d := range ds { // in this order
 					go func() { errs[i] = d.Ack(t.Context()) }()
@@ -276,7 +280,8 @@ func TestSettlingGoesOnThroughOutage(t *testing.T) {
 		}
 		return taken(c, nil)
 	}
-	inBubble(t, 3, settle, func(t *testing.T, w *wire, ds []*queue.Delivery) {
+	synctest.Test(t, func(t *testing.T) {
+		_, ds := deliveries(t, 3, settle)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		if err := ds[0].Ack(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -1,4 +1,4 @@
-package sqsqueue
+package message
 
 import (
 	"bytes"
@@ -14,13 +14,13 @@ import (
 	"callfleet/internal/queue"
 )
 
-var wide = queue.Limits{MaxBytes: maxBytes, MaxHeaders: maxHeaders, MaxDelay: maxDelay}
+var wide = queue.Limits{MaxBytes: MaxBytes, MaxHeaders: maxHeaders, MaxDelay: maxDelay}
 
 // arrive is what SQS makes of a message.
-func arrive(o outgoing) *types.Message {
+func arrive(o Outgoing) *types.Message {
 	return &types.Message{
-		MessageId: aws.String("sqs-id"), Body: &o.body, MessageAttributes: o.attributes,
-		Attributes: map[string]string{"MessageGroupId": o.group},
+		MessageId: aws.String("sqs-id"), Body: &o.Body, MessageAttributes: o.Attributes,
+		Attributes: map[string]string{"MessageGroupId": o.Group},
 	}
 }
 
@@ -51,27 +51,27 @@ func TestMessagesComeBack(t *testing.T) {
 		"ten headers":            {ID: "i", Headers: headersOf(10)},
 	} {
 		for _, fifo := range []bool{false, true} {
-			o, err := encode(&m, wide, fifo)
+			o, err := Encode(&m, wide, fifo)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
-			if got, err := decode(arrive(o)); err != nil || !sameMessage(got, m) {
+			if got, err := Decode(arrive(o)); err != nil || !sameMessage(got, m) {
 				t.Errorf("%s: came as %+v, %v: want %+v", name, got, err, m)
 			}
-			if len(o.attributes) > maxAttributes-1 {
-				t.Errorf("%s: %d attributes: want room for a reason", name, len(o.attributes))
+			if len(o.Attributes) > maxAttributes-1 {
+				t.Errorf("%s: %d attributes: want room for a reason", name, len(o.Attributes))
 			}
-			for _, v := range o.attributes {
+			for _, v := range o.Attributes {
 				if s := aws.ToString(v.StringValue); s == "" || !representable(s) {
 					t.Errorf("%s: attribute value %q: SQS refuses it", name, s)
 				}
 			}
-			if o.body == "" || !representable(o.body) || len(o.group) > maxGroupID {
-				t.Errorf("%s: body %q, group %q: SQS refuses one", name, o.body, o.group)
+			if o.Body == "" || !representable(o.Body) || len(o.Group) > maxGroupID {
+				t.Errorf("%s: body %q, group %q: SQS refuses one", name, o.Body, o.Group)
 			}
-			if fifo != (o.dedup != "") || fifo && o.group == "" {
-				t.Errorf("%s: FIFO %t: dedup id %q, group %q", name, fifo, o.dedup, o.group)
+			if fifo != (o.Dedup != "") || fifo && o.Group == "" {
+				t.Errorf("%s: FIFO %t: dedup id %q, group %q", name, fifo, o.Dedup, o.Group)
 			}
 		}
 	}
@@ -81,12 +81,12 @@ func TestMessagesComeBack(t *testing.T) {
 // read it, however many headers there are.
 func TestTraceTravelsPlain(t *testing.T) {
 	t.Parallel()
-	o, err := encode(&queue.Message{Headers: headersOf(10)}, wide, false)
+	o, err := Encode(&queue.Message{Headers: headersOf(10)}, wide, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"traceparent", "tracestate"} {
-		if v := o.attributes[name]; aws.ToString(v.StringValue) != headersOf(10)[name] || aws.ToString(v.DataType) != "String" {
+		if v := o.Attributes[name]; aws.ToString(v.StringValue) != headersOf(10)[name] || aws.ToString(v.DataType) != "String" {
 			t.Errorf("attribute %s: %+v", name, v)
 		}
 	}
@@ -109,7 +109,7 @@ func TestForeignMessages(t *testing.T) {
 		ID: "sqs-id", Group: "tenant-1", Body: []byte(`{"taskToken":"t"}`),
 		Headers: map[string]string{"traceparent": "00-1-2-01", "n": "12", "b": "\x00\x01", metaName: "somebody else's"},
 	}
-	if got, err := decode(raw); err != nil || !sameMessage(got, want) {
+	if got, err := Decode(raw); err != nil || !sameMessage(got, want) {
 		t.Errorf("came as %+v, %v: want %+v", got, err, want)
 	}
 }
@@ -118,7 +118,7 @@ func TestBadMeta(t *testing.T) {
 	t.Parallel()
 	for _, meta := range []string{"v=1&body=gzip", "v=1&id=%zz", "v=1&body=base64"} {
 		raw := &types.Message{Body: aws.String("!"), MessageAttributes: map[string]types.MessageAttributeValue{metaName: text(meta)}}
-		if _, err := decode(raw); err == nil {
+		if _, err := Decode(raw); err == nil {
 			t.Errorf("%s: want an error", meta)
 		}
 	}
@@ -134,8 +134,8 @@ func TestRefusedMessages(t *testing.T) {
 		"too many headers":         {queue.Message{Headers: headersOf(11)}, false, queue.ErrTooLarge},
 		"delay":                    {queue.Message{Delay: maxDelay + 1}, false, queue.ErrTooLarge},
 		"delay on FIFO":            {queue.Message{Delay: 1}, true, queue.ErrTooLarge},
-		"binary grows":             {queue.Message{Body: make([]byte, maxBytes*4/5)}, false, queue.ErrTooLarge},
-		"header in the meta grows": {queue.Message{Headers: map[string]string{"h": strings.Repeat("\x00", maxBytes/3)}}, false, queue.ErrTooLarge},
+		"binary grows":             {queue.Message{Body: make([]byte, MaxBytes*4/5)}, false, queue.ErrTooLarge},
+		"header in the meta grows": {queue.Message{Headers: map[string]string{"h": strings.Repeat("\x00", MaxBytes/3)}}, false, queue.ErrTooLarge},
 		"header name":              {queue.Message{Headers: map[string]string{"a b": "c"}}, false, nil},
 		"no header name":           {queue.Message{Headers: map[string]string{"": "c"}}, false, nil},
 		"dots":                     {queue.Message{Headers: map[string]string{"a..b": "c"}}, false, nil},
@@ -143,8 +143,8 @@ func TestRefusedMessages(t *testing.T) {
 		"AWS's header":             {queue.Message{Headers: map[string]string{"AWS.x": "c"}}, false, nil},
 		"long header name":         {queue.Message{Headers: map[string]string{strings.Repeat("h", 257): "c"}}, false, nil},
 	} {
-		l := limitsOf(Info{FIFO: row.fifo})
-		if _, err := encode(&row.m, l, row.fifo); err == nil || row.want != nil && !errors.Is(err, row.want) {
+		l := Limits(0, row.fifo)
+		if _, err := Encode(&row.m, l, row.fifo); err == nil || row.want != nil && !errors.Is(err, row.want) {
 			t.Errorf("%s: %v: want %v", name, err, row.want)
 		}
 	}
@@ -153,25 +153,25 @@ func TestRefusedMessages(t *testing.T) {
 // TestSize counts as SQS does: body, and name, type and value of attributes.
 func TestSize(t *testing.T) {
 	t.Parallel()
-	o, err := encode(&queue.Message{ID: "ab", Body: []byte("12345"), Headers: map[string]string{"h": "xyz"}}, wide, false)
-	if want := 5 + len("h"+"String"+"xyz") + len("callfleet"+"String"+"v=1&id=ab"); err != nil || o.size != want {
-		t.Errorf("size %d, %v: want %d", o.size, err, want)
+	o, err := Encode(&queue.Message{ID: "ab", Body: []byte("12345"), Headers: map[string]string{"h": "xyz"}}, wide, false)
+	if want := 5 + len("h"+"String"+"xyz") + len("callfleet"+"String"+"v=1&id=ab"); err != nil || o.Size != want {
+		t.Errorf("size %d, %v: want %d", o.Size, err, want)
 	}
 }
 
 func TestDelayIsRoundedUp(t *testing.T) {
 	t.Parallel()
 	for delay, want := range map[time.Duration]int32{-1: 0, 0: 0, 1: 1, time.Second: 1, 1001 * time.Millisecond: 2, maxDelay: 900} {
-		if o, err := encode(&queue.Message{Delay: delay}, wide, false); err != nil || o.delay != want {
-			t.Errorf("delay %s: %d seconds, %v: want %d", delay, o.delay, err, want)
+		if o, err := Encode(&queue.Message{Delay: delay}, wide, false); err != nil || o.Delay != want {
+			t.Errorf("delay %s: %d seconds, %v: want %d", delay, o.Delay, err, want)
 		}
 	}
 }
 
 func TestLimitsFollowTheQueue(t *testing.T) {
 	t.Parallel()
-	for have, want := range map[int]int{0: maxBytes, 256 << 10: 256 << 10, 4 << 20: maxBytes} {
-		if got := limitsOf(Info{MaxBytes: have}).MaxBytes; got != want-reasonReserve {
+	for have, want := range map[int]int{0: MaxBytes, 256 << 10: 256 << 10, 4 << 20: MaxBytes} {
+		if got := Limits(have, false).MaxBytes; got != want-reasonReserve {
 			t.Errorf("queue of %d bytes: limit %d: want %d", have, got, want-reasonReserve)
 		}
 	}
@@ -183,11 +183,11 @@ func FuzzCodec(f *testing.F) {
 	f.Add("", "ä ", []byte{0}, "\x00", "v=1&&=&h.=%")
 	f.Fuzz(func(t *testing.T, id, group string, body []byte, value, meta string) {
 		m := queue.Message{ID: id, Group: group, Body: body, Headers: map[string]string{"h": value}}
-		if o, err := encode(&m, wide, false); err == nil {
-			if got, err := decode(arrive(o)); err != nil || !sameMessage(got, m) {
+		if o, err := Encode(&m, wide, false); err == nil {
+			if got, err := Decode(arrive(o)); err != nil || !sameMessage(got, m) {
 				t.Errorf("came as %+v, %v: want %+v", got, err, m)
 			}
 		}
-		_, _ = decode(&types.Message{Body: &value, MessageAttributes: map[string]types.MessageAttributeValue{metaName: text(meta)}})
+		_, _ = Decode(&types.Message{Body: &value, MessageAttributes: map[string]types.MessageAttributeValue{metaName: text(meta)}})
 	})
 }

@@ -1,4 +1,6 @@
-package sqsqueue
+// Package dedup remembers the ids that this process published: SQS's standard
+// queues have no dedup of their own.
+package dedup
 
 import (
 	"crypto/sha256"
@@ -15,20 +17,21 @@ const (
 	maxRemembered = 1 << 20
 )
 
-// memories are the ids that this process published, by queue: standard queues
-// have no dedup of their own.
-type memories struct {
+// Memories are those of several queues. They are safe for concurrent use.
+type Memories struct {
 	mu     sync.Mutex
-	queues map[string]*memory // guarded by mu
+	queues map[string]*Memory // guarded by mu
 }
 
-func newMemories() *memories { return &memories{queues: make(map[string]*memory)} }
+// New makes empty memories.
+func New() *Memories { return &Memories{queues: make(map[string]*Memory)} }
 
-func (m *memories) of(full string) *memory {
+// Of is the memory of a queue.
+func (m *Memories) Of(full string) *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.queues[full] == nil {
-		m.queues[full] = &memory{open: make(map[idHash]*claim), recent: make(map[idHash]struct{})}
+		m.queues[full] = &Memory{open: make(map[idHash]*Claim), recent: make(map[idHash]struct{})}
 	}
 	return m.queues[full]
 }
@@ -41,26 +44,26 @@ func hashID(id string) idHash {
 	return idHash(sum[:16])
 }
 
-// memory is what was published on one queue lately, and what is on its way.
-type memory struct {
+// Memory is what was published on one queue lately, and what is on its way.
+type Memory struct {
 	mu      sync.Mutex
-	open    map[idHash]*claim   // guarded by mu: on their way
+	open    map[idHash]*Claim   // guarded by mu: on their way
 	recent  map[idHash]struct{} // guarded by mu: published since turned
 	earlier map[idHash]struct{} // guarded by mu: published in the window before
 	turned  time.Time           // guarded by mu
 }
 
-// claim is a message on its way to the queue.
-type claim struct {
+// Claim is a message on its way to the queue.
+type Claim struct {
 	hash idHash
 	done chan struct{} // closed when sent is known
-	sent bool
+	sent bool          // settled by done
 }
 
-// claim asks for the right to publish an id. With mine the caller has it and
+// Claim asks for the right to publish an id. With mine the caller has it and
 // must finish the claim. Without, somebody else does: c tells how that ends, or
 // is nil when the id was published.
-func (m *memory) claim(id string) (c *claim, mine bool) {
+func (m *Memory) Claim(id string) (c *Claim, mine bool) {
 	hash := hashID(id)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,12 +74,12 @@ func (m *memory) claim(id string) (c *claim, mine bool) {
 	if m.knows(hash) {
 		return nil, false
 	}
-	c = &claim{hash: hash, done: make(chan struct{})}
+	c = &Claim{hash: hash, done: make(chan struct{})}
 	m.open[hash] = c
 	return c, true
 }
 
-func (m *memory) knows(hash idHash) bool {
+func (m *Memory) knows(hash idHash) bool {
 	if _, ok := m.recent[hash]; ok {
 		return true
 	}
@@ -84,8 +87,8 @@ func (m *memory) knows(hash idHash) bool {
 	return ok
 }
 
-// finish ends a claim. The id of a message that was not sent is forgotten.
-func (m *memory) finish(c *claim, sent bool) {
+// Finish ends a claim. The id of a message that was not sent is forgotten.
+func (m *Memory) Finish(c *Claim, sent bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.open, c.hash)
@@ -98,7 +101,7 @@ func (m *memory) finish(c *claim, sent bool) {
 }
 
 // age forgets what is older than the window. The caller holds mu.
-func (m *memory) age(now time.Time) {
+func (m *Memory) age(now time.Time) {
 	since := now.Sub(m.turned)
 	if since < dedupWindow && len(m.recent) < maxRemembered {
 		return
@@ -109,3 +112,9 @@ func (m *memory) age(now time.Time) {
 	}
 	m.recent, m.turned = make(map[idHash]struct{}), now
 }
+
+// Done is closed when the claim has ended.
+func (c *Claim) Done() <-chan struct{} { return c.done }
+
+// Sent tells, after Done, whether the message was published.
+func (c *Claim) Sent() bool { return c.sent }

@@ -1,4 +1,4 @@
-package sqsqueue
+package message
 
 import (
 	"encoding/base64"
@@ -14,9 +14,17 @@ import (
 	"callfleet/internal/queue"
 )
 
-// decode is encode backwards. A message that encode did not make, such as one
+// Decode is Encode backwards. A message that Encode did not make, such as one
 // of Step Functions, EventBridge or the AWS CLI, is taken as it is, and its ID
 // is the one that SQS gave it.
+func Decode(raw *types.Message) (queue.Message, error) {
+	m, err := decode(raw)
+	if from := raw.Attributes[string(types.MessageSystemAttributeNameDeadLetterQueueSourceArn)]; from != "" {
+		explainMove(&m, from)
+	}
+	return m, err
+}
+
 func decode(raw *types.Message) (queue.Message, error) {
 	m := queue.Message{Body: []byte(aws.ToString(raw.Body)), Group: raw.Attributes[string(types.MessageSystemAttributeNameMessageGroupId)]}
 	if len(raw.MessageAttributes) > 0 {
@@ -88,8 +96,8 @@ func decodeBody(m *queue.Message, form string) error {
 	return nil
 }
 
-// sentAt is when SQS got the message.
-func sentAt(raw *types.Message) time.Time {
+// Sent is when SQS got the message.
+func Sent(raw *types.Message) time.Time {
 	ms, err := strconv.ParseInt(raw.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64)
 	if err != nil {
 		return time.Time{}
@@ -97,7 +105,23 @@ func sentAt(raw *types.Message) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// attempt is how often SQS gave the message out, with this time.
-func attempt(raw *types.Message) int {
-	return max(number(raw.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)]), 1)
+// Attempt is how often SQS gave the message out, with this time.
+func Attempt(raw *types.Message) int {
+	n, err := strconv.Atoi(raw.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
+	if err != nil {
+		return 1
+	}
+	return max(n, 1)
+}
+
+// explainMove gives a reason to a message that SQS itself moved to its
+// dead-letter queue.
+func explainMove(m *queue.Message, from string) {
+	if m.Headers[queue.DeadLetterReason] != "" {
+		return
+	}
+	if m.Headers == nil {
+		m.Headers = make(map[string]string, 1)
+	}
+	m.Headers[queue.DeadLetterReason] = "received too often: moved by the redrive policy of " + from
 }

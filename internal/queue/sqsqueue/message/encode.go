@@ -1,4 +1,5 @@
-package sqsqueue
+// Package message is the form that a queue.Message has on SQS, both ways.
+package message
 
 import (
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,7 +31,8 @@ const (
 	bodyEmpty  = "empty"
 	emptyBody  = "-" // stands for no body at all: SQS wants a character
 
-	maxBytes      = 1 << 20 // of a message and of a request
+	// MaxBytes is what SQS takes in a message, and in a request.
+	MaxBytes      = 1 << 20
 	maxAttributes = 10
 	// maxPlain is how many headers travel as attributes of their own. The
 	// others go into the meta attribute, so that there is room for that, and
@@ -46,33 +49,34 @@ const (
 	stringType = "String"
 )
 
-// outgoing is a message in the form of SQS.
-type outgoing struct {
-	id         string // the message's, for errors
-	body       string
-	attributes map[string]types.MessageAttributeValue
-	group      string // MessageGroupId, "" for none
-	dedup      string // MessageDeduplicationId, "" for none
-	delay      int32  // seconds
-	size       int    // as SQS counts it
+// Outgoing is a message in the form of SQS.
+type Outgoing struct {
+	ID         string // the message's, for errors
+	Body       string
+	Attributes map[string]types.MessageAttributeValue
+	Group      string // MessageGroupId, "" for none
+	Dedup      string // MessageDeduplicationId, "" for none
+	Delay      int32  // seconds
+	Size       int    // as SQS counts it
 }
 
-// limitsOf are those of a queue.
-func limitsOf(q Info) queue.Limits {
-	l := queue.Limits{MaxBytes: maxBytes, MaxHeaders: maxHeaders, MaxDelay: maxDelay}
-	if q.MaxBytes > 0 {
-		l.MaxBytes = min(q.MaxBytes, maxBytes)
+// Limits are those of a queue that takes messages of so many bytes; 0 is what
+// SQS takes.
+func Limits(bytes int, fifo bool) queue.Limits {
+	l := queue.Limits{MaxBytes: MaxBytes, MaxHeaders: maxHeaders, MaxDelay: maxDelay}
+	if bytes > 0 {
+		l.MaxBytes = min(bytes, MaxBytes)
 	}
 	l.MaxBytes -= reasonReserve
-	if q.FIFO {
+	if fifo {
 		l.MaxDelay = 0 // SQS knows a delay of the whole queue there, not of a message
 	}
 	return l
 }
 
-// encode makes SQS's form of a message, or says why the queue does not take it.
-func encode(m *queue.Message, l queue.Limits, fifo bool) (outgoing, error) {
-	o := outgoing{id: m.ID, delay: int32(wholeSeconds(max(m.Delay, 0)) / time.Second)}
+// Encode makes SQS's form of a message, or says why the queue does not take it.
+func Encode(m *queue.Message, l queue.Limits, fifo bool) (Outgoing, error) {
+	o := Outgoing{ID: m.ID, Delay: int32(WholeSeconds(max(m.Delay, 0)) / time.Second)}
 	if len(m.Headers) > l.MaxHeaders {
 		return o, fmt.Errorf("message %q: %d headers, limit is %d: %w", m.ID, len(m.Headers), l.MaxHeaders, queue.ErrTooLarge)
 	}
@@ -92,23 +96,23 @@ func encode(m *queue.Message, l queue.Limits, fifo bool) (outgoing, error) {
 	putMeta(&meta, "id", m.ID)
 	putMeta(&meta, "group", m.Group)
 	var form string
-	o.body, form = encodeBody(m.Body)
+	o.Body, form = encodeBody(m.Body)
 	putMeta(&meta, "body", form)
-	o.attributes = make(map[string]types.MessageAttributeValue, len(m.Headers)+1)
+	o.Attributes = make(map[string]types.MessageAttributeValue, len(m.Headers)+1)
 	plain := plainHeaders(m.Headers)
 	for name, value := range m.Headers {
 		if plain(name) && value != "" && representable(value) {
-			o.attributes[name] = text(value)
+			o.Attributes[name] = text(value)
 			continue
 		}
 		meta.WriteString("&h." + name + "=" + url.QueryEscape(value))
 	}
-	o.attributes[metaName] = text(meta.String())
-	o.size = len(o.body) + sizeOf(o.attributes)
-	if o.size > l.MaxBytes {
-		return o, tooLarge(m.ID, o.size, l)
+	o.Attributes[metaName] = text(meta.String())
+	o.Size = len(o.Body) + sizeOf(o.Attributes)
+	if o.Size > l.MaxBytes {
+		return o, tooLarge(m.ID, o.Size, l)
 	}
-	o.group, o.dedup = groupID(m, fifo), dedupID(m.ID, fifo)
+	o.Group, o.Dedup = groupID(m, fifo), dedupID(m.ID, fifo)
 	return o, nil
 }
 
@@ -162,7 +166,7 @@ func plainHeaders(headers map[string]string) func(name string) bool {
 // checkHeaderName keeps out what SQS refuses as an attribute's name.
 func checkHeaderName(name string) error {
 	for i := range len(name) {
-		if c := name[i]; !isLetterOrDigit(c) && c != '-' && c != '_' && c != '.' {
+		if c := name[i]; c >= utf8.RuneSelf || !unicode.IsLetter(rune(c)) && !unicode.IsDigit(rune(c)) && !strings.ContainsRune("-_.", rune(c)) {
 			return fmt.Errorf("header name %q: want letters, digits and any of - _ . only", name)
 		}
 	}
@@ -250,4 +254,9 @@ func shortID(s string) string {
 	}
 	sum := sha256.Sum256([]byte(s))
 	return "sha256-" + hex.EncodeToString(sum[:])
+}
+
+// WholeSeconds rounds up to what SQS counts in.
+func WholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
 }
