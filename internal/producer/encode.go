@@ -30,7 +30,20 @@ func (Workflow) Encode(_ context.Context, r call.Request) (queue.Message, error)
 	if err != nil {
 		return queue.Message{}, &call.Failure{Name: BadInput, Cause: err.Error()}
 	}
-	return queue.Message{ID: r.ID, Group: r.FlowKey, Body: body}, nil
+	return queue.Message{ID: r.ID, Group: r.FlowKey, Body: body, Headers: headers(r.Trace)}, nil
+}
+
+// headers carry the trace for who reads messages without their bodies. It is
+// in the body, too: Step Functions passes no headers on.
+func headers(t *call.Trace) map[string]string {
+	if t == nil || t.Parent == "" {
+		return nil
+	}
+	h := map[string]string{"traceparent": t.Parent}
+	if t.State != "" {
+		h["tracestate"] = t.State
+	}
+	return h
 }
 
 // Templates is where Direct looks templates up; every template store is one.
@@ -71,7 +84,7 @@ func (d *Direct) Encode(ctx context.Context, r call.Request) (queue.Message, err
 	if err != nil {
 		return queue.Message{}, &call.Failure{Name: BadInput, Cause: err.Error()}
 	}
-	return queue.Message{ID: r.ID, Group: r.FlowKey, Body: body}, nil
+	return queue.Message{ID: r.ID, Group: r.FlowKey, Body: body, Headers: headers(r.Trace)}, nil
 }
 
 func (d *Direct) template(ctx context.Context, k store.Key) (json.RawMessage, error) {

@@ -3,6 +3,7 @@ package producer
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/producer/report"
 	"callfleet/internal/queue"
+	"callfleet/internal/template/store"
 )
 
 func TestParseParams(t *testing.T) {
@@ -91,6 +93,27 @@ func TestEncodeRefusesWhatIsTooLarge(t *testing.T) {
 type small struct{ queue.Publisher }
 
 func (small) Limits() queue.Limits { return queue.Limits{MaxBytes: 100} }
+
+// The trace is in the headers as well as in the body; without one there is no
+// header.
+func TestEncodeTrace(t *testing.T) {
+	t.Parallel()
+	const parent, state = "00-0123456789abcdef0123456789abcdef-1111111111111111-01", "vendor=x"
+	direct := NewDirect(nil)
+	direct.found[store.Key{Name: "a", Method: "GET"}] = json.RawMessage(`{}`)
+	for _, e := range []Encoder{Workflow{}, direct} {
+		r := call.Request{ID: "run-1", Template: "a", Method: "GET", Trace: &call.Trace{Parent: parent, State: state}}
+		m, err := e.Encode(t.Context(), r)
+		if want := map[string]string{"traceparent": parent, "tracestate": state}; err != nil || !maps.Equal(m.Headers, want) ||
+			!strings.Contains(string(m.Body), parent) {
+			t.Errorf("%s: headers %v, body %s, error %v, want headers %v", e.Destination(), m.Headers, m.Body, err, want)
+		}
+		r.Trace = nil
+		if m, err = e.Encode(t.Context(), r); err != nil || m.Headers != nil {
+			t.Errorf("%s without a trace: headers %v, error %v", e.Destination(), m.Headers, err)
+		}
+	}
+}
 
 func TestExitCode(t *testing.T) {
 	t.Parallel()
