@@ -83,6 +83,12 @@ func Denied(x *Exchange) {
 		fmt.Sprintf("User: arn:aws:iam::%s:user/test is not authorized to perform: %s:%s", Account, x.service(), x.Operation)})
 }
 
+// Missing says that there is no such queue.
+func Missing(x *Exchange) {
+	x.refuse(refusal{http.StatusBadRequest, "com.amazonaws.sqs#QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue",
+		"The specified queue does not exist."})
+}
+
 // badSignature is what a request gets whose date is far from the service's.
 func badSignature(x *Exchange) {
 	x.refuse(refusal{http.StatusForbidden, "com.amazon.coral.service#InvalidSignatureException", "SignatureDoesNotMatch",

@@ -114,6 +114,7 @@ var outages = []outage{
 	}, requests(36), ""},
 	{"answers lost", func(p *awstest.Proxy) { p.Times(10, awstest.Lost) }, requests(12), ""},
 	{"a clock ten minutes off", func(p *awstest.Proxy) { p.Skew(10 * time.Minute) }, requests(30), ""},
+	{"no queue", func(p *awstest.Proxy) { p.Set(awstest.Missing, queueWork...) }, lasts(5 * time.Second), "make it with"},
 	{"a minute without SQS", func(p *awstest.Proxy) { p.Set(awstest.Down, queueWork...) }, lasts(longest), "can't be reached"},
 }
 
@@ -138,7 +139,7 @@ func TestOutagesOfStepFunctions(t *testing.T) {
 	api := []string{"StartExecution", "SendTaskSuccess", "SendTaskFailure", "SendTaskHeartbeat", "DescribeExecution"}
 	for _, o := range []outage{
 		{"throttling", func(p *awstest.Proxy) { p.Set(awstest.Throttled, api...) }, requests(10, api...), ""},
-		{"expired credentials", func(p *awstest.Proxy) { p.Set(awstest.Expired, api...) }, requests(10, api...), "credentials"},
+		{"expired credentials", func(p *awstest.Proxy) { p.Set(awstest.Expired, api...) }, lasts(5 * time.Second), "credentials"},
 		{"down", func(p *awstest.Proxy) { p.Set(awstest.Down, api...) }, requests(10, api...), ""},
 	} {
 		t.Run(o.name, func(t *testing.T) {

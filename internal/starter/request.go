@@ -109,7 +109,7 @@ func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error
 		cancel()
 		switch {
 		case err == nil, errors.Is(err, stepfn.ErrNameTaken), errors.Is(err, stepfn.ErrInvalid):
-			s.outage.passed(ctx)
+			s.outage.Passed(ctx)
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -118,7 +118,7 @@ func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error
 			s.pace.Throttled()
 		default:
 			s.stats.errors.Add(1)
-			s.outage.failed(ctx, id, err)
+			s.outage.Failed(ctx, err, "request", id)
 		}
 		if err := h.pause(ctx, bound/2+rand.N(bound/2)); err != nil {
 			return err
@@ -132,7 +132,7 @@ func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error
 // longer each time.
 func (s *Starter) handBack(ctx context.Context, d *queue.Delivery) {
 	var delay time.Duration
-	if d.Attempt > 1 || s.outage.lasts() {
+	if d.Attempt > 1 || s.outage.Lasts() {
 		delay = min(s.requests.Lease()/8<<min(d.Attempt-1, 10), longestStay)
 	}
 	s.settle(ctx, d, func(ctx context.Context) error { return d.Retry(ctx, delay) })

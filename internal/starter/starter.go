@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"callfleet/internal/outage"
 	"callfleet/internal/pace"
 	"callfleet/internal/pool"
 	"callfleet/internal/queue"
@@ -90,7 +91,7 @@ type Starter struct {
 
 	gate   *gate
 	pace   *pace.Pace
-	outage *outage
+	outage *outage.Log
 	slots  chan struct{}  // one token per free start
 	busy   sync.WaitGroup // starts under way
 	hands  *pool.Pool
@@ -109,9 +110,12 @@ func New(requests queue.Consumer, e Executions, o Options) (*Starter, error) {
 		requests: requests, executions: e, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
 		pace:   pace.New(o.Rate),
-		outage: &outage{log: o.Logger},
-		slots:  make(chan struct{}, o.Concurrency),
-		hands:  pool.New(pool.Options{Keep: o.Concurrency}),
+		outage: outage.New(outage.Options{
+			Failing: "executions cannot be started: keeping their requests, and trying again until they can",
+			Working: "executions are started again", Quiet: lastPause + 5*time.Second, Logger: o.Logger,
+		}),
+		slots: make(chan struct{}, o.Concurrency),
+		hands: pool.New(pool.Options{Keep: o.Concurrency}),
 	}
 	for range o.Concurrency {
 		s.slots <- struct{}{}

@@ -55,6 +55,7 @@ func (w *Worker) try(ctx context.Context, j *job, what string, send func(context
 		err := w.once(ctx, send)
 		switch {
 		case err == nil:
+			w.outage.Passed(ctx)
 			return settlement{kind: recorded}
 		case errors.Is(err, call.ErrTaskGone):
 			return w.dropped()
@@ -64,7 +65,7 @@ func (w *Worker) try(ctx context.Context, j *job, what string, send func(context
 			return settlement{kind: handBack, delay: graceForReport}
 		}
 		pause := wait.next()
-		w.log.DebugContext(ctx, "trying again", "step", what, "request", j.task.ID, "error", err, "pause", pause)
+		w.outage.Failed(ctx, err, "step", what, "request", j.task.ID)
 		sleep(ctx, pause)
 		if ctx.Err() != nil {
 			return w.interrupted(ctx)

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/call"
+	"callfleet/internal/outage"
 	"callfleet/internal/pool"
 	"callfleet/internal/queue"
 )
@@ -136,6 +137,7 @@ type Worker struct {
 	reports chan struct{}  // holds one token per report under way
 	running sync.WaitGroup // deliveries
 	hands   *pool.Pool
+	outage  *outage.Log // of reports and probes
 }
 
 // New returns a worker that takes nothing before Run.
@@ -156,6 +158,10 @@ func New(d Deps, o Options) (*Worker, error) {
 		slots:  newSlots(o.Slots, o.Busy),
 		jobs:   &registry{}, reports: make(chan struct{}, maxReports),
 		hands: pool.New(pool.Options{Keep: keptHands}),
+		outage: outage.New(outage.Options{
+			Failing: "outcomes cannot be reported: keeping them, and trying again until the time of their tasks is up",
+			Working: "outcomes are reported again", Quiet: lastPause + 2*tryTimeout, Logger: o.Logger,
+		}),
 	}
 	var err error
 	if w.stats, err = newStats(o.MeterProvider, w.slots); err != nil {
