@@ -4,7 +4,7 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # for with a time the fuzzer can fail on its own deadline.
 FUZZTIME ?= 20000x
 
-.PHONY: help build nats-server containers test check unit fuzz bench chaos on-aws slow-api test-jaeger conformance awscli quickstart clean
+.PHONY: help build nats-server containers deploy-test test check unit fuzz bench chaos on-aws slow-api test-jaeger conformance awscli quickstart clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ nats-server: ## build the broker of docker-compose.yml into bin/, for machines w
 
 containers: build nats-server ## Dockerfiles and docker-compose.yml, checked and tried out without Docker
 	cd deploy/docker/check && $(GO) mod tidy -diff && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -count=1 -shuffle=on -timeout 10m ./...
+
+deploy-test: ## deploy/cdk: assertions on the template, cdk-nag, cfn-lint, and a fleet on what it describes
+	deploy/cdk/test.sh
 
 test: check unit ## everything a change must pass: format, vet, staticcheck, tests with -race and -shuffle
 

@@ -11,7 +11,7 @@ JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=$(node -p 'process.versions.node.s
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION
 
 step "format, modules, vet"
-out=$(gofmt -l .)
+out=$(gofmt -l ./*.go internal)
 if [ -n "$out" ]; then echo "gofmt needed: $out"; exit 1; fi
 go mod tidy -diff
 go vet ./...
