@@ -20,13 +20,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/jsii-runtime-go"
+
 	"callfleet/deploy/cdk/internal/cfn"
 	"callfleet/deploy/cdk/internal/deployed"
 	"callfleet/deploy/cdk/internal/stack"
 	"callfleet/internal/awstest"
 	"callfleet/internal/queue/sqsqueue"
-
-	"github.com/aws/jsii-runtime-go"
 )
 
 const (
