@@ -38,8 +38,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; done
 
-bench: ## the hand-written loop, the direct path and the workflow path, in one run
+bench: ## hand-written loop, direct path and workflow path in one run; SQS path and bare SDK loop in another
 	$(GO) test -run '^$$' -bench 'Fleet' -benchtime 50000x -timeout 15m ./internal/app
+	$(GO) test -run '^$$' -bench 'SQS' -timeout 15m ./internal/queue/sqsqueue
 
 quickstart: build ## the 1,000 calls of examples/quickstart: run, resumed, interrupted, and counted
 	$(GO) run ./scripts/quickstart
