@@ -202,3 +202,30 @@ func liveThrough(t *testing.T, proxy *awstest.Proxy, at place, o outage) {
 		t.Errorf("the log does not say %q:\n%s", o.says, log.String())
 	}
 }
+
+// A call that is too large for a message, or for an execution, fails alone and
+// says why; what is large and fits is made.
+func TestLargeCallsOverSQS(t *testing.T) {
+	t.Parallel()
+	s := startAt(t, onAWS(t, awstest.Moto(t)), nil)
+	api := newKeyed(t)
+	post := s.put(t, map[string]any{"name": "post", "method": "POST", "url": api.URL + "/", "payload": map[string]any{"text": "{{ text }}"}})
+	sized := func(bytes int) line { return line{post, map[string]any{"text": strings.Repeat("x", bytes)}} }
+	for mode, row := range map[string]struct {
+		fits, above int
+		says        string
+	}{
+		workflow: {200 << 10, 300 << 10, "bytes, an execution takes 262144"},
+		direct:   {900 << 10, 1200 << 10, "bytes, at most 1048576 are allowed"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			got := s.run(t, mode, sized(10), sized(row.above), sized(row.fits))
+			wantOK(t, got[0])
+			wantOK(t, got[2])
+			if r := got[1]; r.Status != "FAILED" || r.Error != "Callfleet.BadInput" || !strings.Contains(r.Cause, row.says) {
+				t.Errorf("status %s, error %s: %s; want FAILED Callfleet.BadInput that says %q", r.Status, r.Error, r.Cause, row.says)
+			}
+		})
+	}
+}
