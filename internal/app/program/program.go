@@ -1,4 +1,4 @@
-// Package program is what the three programs share: how they read their
+// Package program is what the programs share: how they read their
 // settings, log, trace, and end.
 package program
 
