@@ -41,7 +41,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 bench: ## hand-written loop, direct path and workflow path in one run; SQS path and bare SDK loop in another
 	$(GO) test -run '^$$' -bench 'Fleet' -benchtime 50000x -timeout 15m ./internal/app
-	$(GO) test -run '^$$' -bench 'SQS' -timeout 15m ./internal/queue/sqsqueue
+	$(GO) test -run '^$$' -bench 'SQS' -benchtime 5x -timeout 15m ./internal/queue/sqsqueue
 
 quickstart: build ## the 1,000 calls of examples/quickstart: run, resumed, interrupted, and counted
 	$(GO) run ./scripts/quickstart
