@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress"
 )
 
 // plan is one call under way; owned by the goroutine of Do.
@@ -47,8 +48,8 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 	if err != nil || !callable(u) {
 		return nil, unusable(r, "the URL is no absolute http or https URL")
 	}
-	if u.Host, err = httpguts.PunycodeHostPort(u.Host); err != nil {
-		return nil, unusable(r, "the host is no valid name")
+	if err := egress.Normalize(u); err != nil {
+		return nil, &call.Failure{Name: call.EgressDenied, Cause: "render request: " + oneLine(r.Method, 16) + ": " + err.Error()}
 	}
 	header := make(http.Header, len(r.Header)+3)
 	for _, h := range r.Header {

@@ -9,13 +9,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/netip"
+	"net"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 )
 
@@ -43,11 +44,14 @@ type Options struct {
 	MaxBody int
 	// MaxRedirects is how many redirects one attempt follows. Default 10.
 	MaxRedirects int
-	// TLS is the client's configuration; nil is Go's own.
+	// TLS is the client's configuration; nil is Go's own. Below TLS 1.2 it does
+	// not go.
 	TLS *tls.Config
-	// Egress is asked for each address before it is dialled, after DNS and on
-	// every redirect; an error denies it. Nil allows every address.
-	Egress func(netip.AddrPort) error
+	// Egress says where calls and redirects may go; nil is egress.New of zero
+	// options: to public addresses alone.
+	Egress *egress.Policy
+	// Resolver looks up hosts; nil is net.DefaultResolver.
+	Resolver *net.Resolver
 	// UserAgent is sent when the template names none. Default "callfleet".
 	UserAgent string
 	// TracerProvider and MeterProvider default to the global ones.
