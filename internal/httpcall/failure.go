@@ -52,7 +52,8 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{call.DeadlineExceeded, "the time budget of the task is used up", true}
 	case errors.As(err, &cert):
 		return &fault{call.ConnectionFailed, "the server's certificate is not valid: " + safe(cert.Err), true}
-	case errors.Is(err, h1.ErrHeaderTimeout), errors.Is(err, h1.ErrTLSTimeout), errors.As(err, &netErr) && netErr.Timeout():
+	case errors.Is(err, h1.ErrHeaderTimeout), errors.Is(err, h1.ErrTLSTimeout), errors.Is(err, h1.ErrProxyTimeout),
+		errors.As(err, &netErr) && netErr.Timeout():
 		return &fault{call.Timeout, safe(err), false}
 	case errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, h1.ErrNoAnswer):
 		return &fault{call.ConnectionFailed, "the connection was closed in the middle of the answer", false}
