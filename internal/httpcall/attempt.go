@@ -16,6 +16,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/egress"
+	"callfleet/internal/httpcall/h1"
 )
 
 // plan is one call under way; owned by the goroutine of Do.
@@ -128,8 +129,9 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	if req.GetBody != nil {
 		req.Body, _ = req.GetBody() // a reader over bytes cannot fail
 	}
+	transport := c.http
 	for hops := 1; ; hops++ {
-		res, err := c.http.RoundTrip(req)
+		res, err := transport.RoundTrip(req)
 		if err != nil {
 			return reply{}, err
 		}
@@ -143,6 +145,9 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 			return rep, err
 		}
 		res.Body.Close()
+		if !sameOrigin(req.URL, next.URL) && !c.opts.Egress.Inside(req.URL, h1.Peer(res)) {
+			transport = c.strange
+		}
 		req = next
 	}
 }

@@ -63,6 +63,7 @@ type Options struct {
 type Client struct {
 	opts    Options
 	http    *h1.Transport
+	strange *h1.Transport // for redirects by public servers to elsewhere
 	observe *observer
 }
 
@@ -79,12 +80,16 @@ func New(o Options) (*Client, error) {
 	return &Client{
 		opts:    o,
 		observe: obs,
-		http:    newTransport(o),
+		http:    newTransport(o, o.Egress),
+		strange: newTransport(o, o.Egress.Redirected()),
 	}, nil
 }
 
 // Close drops the idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.strange.CloseIdleConnections()
+}
 
 // Do sends the request until it has an answer that is final, and returns the
 // answer whatever its status. 429, 500, 502, 503, 504 and transport errors are

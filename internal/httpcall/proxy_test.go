@@ -180,6 +180,54 @@ func TestRedirectsThroughTheProxyAreJudged(t *testing.T) {
 	}
 }
 
+// A rule for a private host is for templates that name it, not for a public
+// server that redirects there.
+func TestRedirectByAStrangerToWhatIsAllowed(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+		}
+	}))
+	t.Cleanup(s.Close)
+	at, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := egress.ParseRules("10.0.0.0/8,*.corp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, Options{Egress: egress.New(egress.Options{Allow: rules, Proxy: func(*url.URL) (*url.URL, error) { return at, nil }})})
+	for from, row := range map[string]struct {
+		to     string
+		denied bool
+	}{
+		"a":                              {"http://10.0.0.1/", true},
+		"b":                              {"http://db.corp/", true},
+		"c, by way of the public":        {"http://www.example.com/?to=" + queryEscape("http://db.corp/"), true},
+		"d, to the public":               {"http://www.example.com/", false},
+		"e, by its own URL":              {"", false},
+		"inside, from there on":          {"http://10.0.0.1/", false},
+		"inside, to the public and back": {"http://www.example.com/?to=" + queryEscape("http://db.corp/"), true},
+	} {
+		host := "api.example.com"
+		if strings.HasPrefix(from, "inside") || strings.HasPrefix(from, "e") {
+			host = "db.corp"
+		}
+		_, err := c.Do(t.Context(), get("http://"+host+"/?to="+queryEscape(row.to)), "")
+		if !row.denied {
+			if err != nil {
+				t.Errorf("%s: %v", from, err)
+			}
+			continue
+		}
+		if f := failure(t, err); f.Name != call.EgressDenied || !strings.Contains(f.Cause, "a redirect by a public server") {
+			t.Errorf("%s: got %v, want EgressDenied", from, f)
+		}
+	}
+}
+
 // What goes past the proxy is judged as without one.
 func TestPastTheProxy(t *testing.T) {
 	t.Parallel()

@@ -16,9 +16,11 @@ import (
 	"callfleet/internal/httpcall/h1"
 )
 
-func newTransport(o Options) *h1.Transport {
+// newTransport makes connections where the policy, which is that of o or made
+// from it, allows it.
+func newTransport(o Options, policy *egress.Policy) *h1.Transport {
 	d := net.Dialer{Timeout: o.DialTimeout, KeepAlive: 30 * time.Second, Resolver: o.Resolver}
-	g := &guard{policy: o.Egress, dialer: d}
+	g := &guard{policy: policy, dialer: d}
 	return h1.New(h1.Options{
 		Dial:          g.dial,
 		Proxy:         g.proxy,

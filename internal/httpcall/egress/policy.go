@@ -16,6 +16,7 @@ package egress
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -41,14 +42,36 @@ type Options struct {
 }
 
 // Policy decides. It is immutable and safe for concurrent use.
-type Policy struct{ opts Options }
+type Policy struct {
+	opts   Options
+	strict bool // no rule lifts that an address is not public
+}
 
 // New returns a policy.
 func New(o Options) *Policy {
 	if o.Ports == nil {
 		o.Ports = DefaultPorts()
 	}
-	return &Policy{o}
+	return &Policy{opts: o}
+}
+
+// Redirected is the policy for a redirect by a public server: it leads to
+// public addresses alone, for an allow rule is for what templates name, not for
+// what a stranger does.
+func (p *Policy) Redirected() *Policy { return &Policy{opts: p.opts, strict: true} }
+
+// Inside reports whether the server of u, at a, is one that calls reach only
+// because a rule allows it. Without an address (behind a proxy) its name tells.
+func (p *Policy) Inside(u *url.URL, a netip.Addr) bool {
+	host := u.Hostname()
+	if literal, err := netip.ParseAddr(host); err == nil {
+		a = literal
+	}
+	if a.IsValid() {
+		_, special := classify(a.WithZone("").Unmap())
+		return special
+	}
+	return privateName(host) || slices.ContainsFunc(p.opts.Allow, func(r Rule) bool { return r.matchesName(host) })
 }
 
 // Proxy returns the proxy that calls u, nil for none.
@@ -93,10 +116,13 @@ func (t Target) Address(a netip.Addr) error {
 		}
 	}
 	c, special := classify(a)
-	if t.named && (!special || c.lift == byName) || t.allowed(a, c) {
+	lifted := t.named && (!special || c.lift == byName) || t.allowed(a, c)
+	if lifted && !(special && t.policy.strict) {
 		return nil
 	}
 	switch {
+	case lifted:
+		return t.inside(a, c.name)
 	case special:
 		return &Denied{Host: t.host, Address: a, Reason: c.name + " (" + c.prefix.String() + ")", WayOut: t.allow(a, c.lift != byName)}
 	case !t.policy.opts.Ports.contains(t.port):
@@ -128,6 +154,8 @@ func (t Target) Proxied() error {
 		return t.Address(a)
 	}
 	switch {
+	case privateName(t.host) && t.named && t.policy.strict:
+		return t.inside(netip.Addr{}, "a name of a private network")
 	case t.named:
 		return nil
 	case !t.policy.opts.Ports.contains(t.port):
@@ -161,6 +189,10 @@ func (t Target) closed(a netip.Addr) *Denied {
 		Host: t.host, Address: a, Reason: "not to be called on port " + strconv.Itoa(int(t.port)) + ": open are " + t.policy.opts.Ports.String(),
 		WayOut: t.allow(netip.Addr{}, false) + ", or the port in " + PortsSetting + " for all",
 	}
+}
+
+func (t Target) inside(a netip.Addr, what string) *Denied {
+	return &Denied{Host: t.host, Address: a, Reason: what + ", and a redirect by a public server does not lead there", WayOut: "call it by its own URL"}
 }
 
 func (t Target) unlisted(a netip.Addr) *Denied {

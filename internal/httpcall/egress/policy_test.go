@@ -179,3 +179,45 @@ func TestProxied(t *testing.T) {
 		t.Errorf("a policy without a proxy has %v, %v", proxy, err)
 	}
 }
+
+// What a rule allows is for templates: a public server cannot send a call there.
+func TestRedirected(t *testing.T) {
+	t.Parallel()
+	open := New(Options{Allow: rules(t, "10.0.0.0/8,db.corp,api.example:25,169.254.169.254")})
+	strict := open.Redirected()
+	for _, row := range []struct{ host, at string }{
+		{"10.1.2.3", "10.1.2.3:80"}, {"db.corp", "192.168.1.1:80"}, {"api.example", "10.1.2.3:80"}, {"169.254.169.254", "169.254.169.254:80"},
+	} {
+		at := netip.MustParseAddrPort(row.at)
+		if err := judge(open, row.host, at); err != nil {
+			t.Errorf("%s at %s, by its own URL: %v", row.host, at, err)
+		}
+		if err := judge(strict, row.host, at); err == nil || !strings.Contains(err.Error(), "a redirect by a public server does not lead there; call it by its own URL") {
+			t.Errorf("%s at %s, by a redirect: %v", row.host, at, err)
+		}
+	}
+	for _, at := range []string{"93.184.215.14:443", "93.184.215.14:25"} { // a public address stays what it is
+		if err := judge(strict, "api.example", netip.MustParseAddrPort(at)); err != nil {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+	target, err := strict.Target("db.corp", 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := target.Proxied(); err == nil {
+		t.Error("a redirect leads to db.corp behind a proxy")
+	}
+	for host, row := range map[string]struct {
+		at   string
+		want bool
+	}{
+		"api.example.com": {"", false}, "db.corp": {"", true}, "nas.local": {"", true}, "10.0.0.1": {"", true}, "93.184.215.14": {"", false},
+		"a.example.com": {"93.184.215.14", false}, "b.example.com": {"10.0.0.1", true}, "c.example.com": {"::ffff:127.0.0.1", true},
+	} {
+		at, _ := netip.ParseAddr(row.at)
+		if got := open.Inside(&url.URL{Scheme: "http", Host: host}, at); got != row.want {
+			t.Errorf("%s at %q is inside: %t, want %t", host, row.at, got, row.want)
+		}
+	}
+}

@@ -45,6 +45,7 @@ type conn struct {
 	transport *Transport
 	key       string
 	proxy     *url.URL // that requests are sent to as such; nil: the server, or a tunnel to it
+	direct    bool     // no proxy is between
 	reused    bool
 	idleSince time.Time // guarded by pool.mu
 

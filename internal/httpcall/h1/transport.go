@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -168,7 +169,7 @@ func (t *Transport) dial(ctx context.Context, u *url.URL, key string) (*conn, er
 	c := &conn{key: key, transport: t}
 	if proxy == nil {
 		c.raw, err = t.opts.Dial(ctx, "tcp", hostPort(u))
-		c.Conn = c.raw
+		c.Conn, c.direct = c.raw, true
 	} else {
 		err = t.dialProxy(ctx, c, proxy, u)
 	}
@@ -216,6 +217,20 @@ func hostPort(u *url.URL) string {
 		}
 	}
 	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// Peer is the address of the server that res comes from; the zero Addr behind a
+// proxy, or when res is of no Transport.
+func Peer(res *http.Response) netip.Addr {
+	b, ok := res.Body.(*body)
+	if !ok || !b.conn.direct {
+		return netip.Addr{}
+	}
+	to, err := netip.ParseAddrPort(b.conn.raw.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return to.Addr()
 }
 
 // ended is the cause of ctx when it has ended, whatever came of that.
