@@ -16,6 +16,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/ecs"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/relay"
 	"callfleet/internal/starter"
@@ -34,6 +35,7 @@ type Options struct {
 	StartRate      *float64 // starts per second, 0 is no limit; nil is what the Step Functions API allows an account
 	MaxBacklog     int
 	ResponseLimit  int                   // bytes
+	Egress         *egress.Policy        // where calls may go; nil is public addresses alone
 	Task           *ecs.Environment      // protected from scale-in while it makes calls; nil outside ECS
 	Protection     ecs.ProtectionOptions // of Task; what work is long is Drain, unless said
 	Logger         *slog.Logger
@@ -59,7 +61,7 @@ func New(open func(context.Context) (*backend.Backend, error), o Options) (*Memb
 	if !o.Start && !o.Call {
 		return nil, errors.New("make fleet member: a role is needed")
 	}
-	caller, err := httpcall.New(httpcall.Options{Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit, TracerProvider: o.Tracers})
+	caller, err := httpcall.New(httpcall.Options{Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit, Egress: o.Egress, TracerProvider: o.Tracers})
 	if err != nil {
 		return nil, err
 	}
