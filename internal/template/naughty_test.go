@@ -164,4 +164,4 @@ func TestNaughtyStrings(t *testing.T) {
 	}
 }
 
-var engines = []string{"pongo2"}
+var engines = []string{"pongo2", "jinja2"}

@@ -1,6 +1,7 @@
 // Package template makes HTTP requests of API templates and params. A template
 // is kept as a DynamoDB item; its URL, headers and payload are texts in
-// pongo2's syntax, run by package sandbox, which says what the language is.
+// pongo2's or Jinja2's syntax, run by package sandbox, which says what the
+// language is.
 //
 // # The item
 //
@@ -12,7 +13,7 @@
 //	contentType     S     instead of a Content-Type header
 //	timeoutSeconds  N     bounds one attempt
 //	retry           M     maxAttempts N, maxDelaySeconds N
-//	engine          S     pongo2, the only one and the default
+//	engine          S     pongo2, the default, or jinja2
 //
 // Other attributes are left alone.
 //
@@ -114,6 +115,7 @@ func Parse(item json.RawMessage) (*Template, error) {
 // parser collects the problems of one item.
 type parser struct {
 	name, method string
+	engine       sandbox.Engine
 	problems     []Problem
 }
 
@@ -148,8 +150,12 @@ func (p *parser) template(item json.RawMessage) *Template {
 	if t.Method != "" {
 		p.check("SK", call.ValidateMethod(t.Method))
 	}
-	if engine := p.text(attributes, "engine", false); engine != "" && engine != "pongo2" {
-		p.errorf("engine", "must be pongo2")
+	switch p.text(attributes, "engine", false) {
+	case "", "pongo2":
+	case "jinja2":
+		p.engine = sandbox.Jinja2
+	default:
+		p.errorf("engine", "must be pongo2 or jinja2")
 	}
 	if url := p.text(attributes, "url", true); url != "" {
 		t.url = p.compile("url", url, sandbox.URL)
@@ -204,7 +210,7 @@ func (p *parser) number(name string, a *attribute, limit int) int {
 }
 
 func (p *parser) compile(attribute, source string, at sandbox.Position) *sandbox.Program {
-	program, err := sandbox.Compile(source, at)
+	program, err := sandbox.Compile(source, at, p.engine)
 	if err != nil {
 		p.problems = append(p.problems, problemOf(attribute, err))
 		return nil

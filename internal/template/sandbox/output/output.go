@@ -25,8 +25,11 @@ const (
 // Output takes what a program prints, within a bound, and knows where in the
 // text it stands.
 type Output struct {
-	Buf   []byte // with what was there before
-	start int    // where this program's output begins
+	Buf []byte // with what was there before
+	// Python prints null, lists and objects as Python does, but in URLs.
+	Python bool
+
+	start int // where this program's output begins
 	max   int
 	at    Position
 
@@ -47,6 +50,13 @@ const (
 // New appends to buf at most max bytes.
 func New(buf []byte, max int, at Position) Output {
 	return Output{Buf: buf, start: len(buf), max: max, at: at}
+}
+
+// Nested takes text on the way to o: all that are open share one bound.
+func (o *Output) Nested() Output {
+	n := New(nil, max(1, o.max-(len(o.Buf)-o.start)), Text)
+	n.Python = o.Python
+	return n
 }
 
 // write appends what needs no escaping any more.
@@ -105,6 +115,13 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 		return o.jsonValue(g, v, path, at)
 	}
 	s, ok := value.Printed(v)
+	if !ok && o.Python && o.at != URL {
+		var err error
+		if s, err = g.Str(v, at); err != nil {
+			return err
+		}
+		ok = true
+	}
 	if !ok {
 		return value.ErrorAt(at, "%s is %s, which does not print: write |tojson, |join or |default", path, value.KindOf(v))
 	}
