@@ -176,7 +176,7 @@ func ours(t *testing.T, text string, engine sandbox.Engine, params json.RawMessa
 
 func row(text string, jinja, here answer) string {
 	cell := func(s string) string {
-		return "`" + strings.NewReplacer("|", `\|`, "\n", "↵", "`", "'").Replace(s) + "`"
+		return "`" + strings.NewReplacer("|", `\|`, "\r", "␍", "\n", "↵", "`", "'").Replace(s) + "`"
 	}
 	shown := here.String()
 	if here.Output == nil {

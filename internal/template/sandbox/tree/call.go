@@ -29,11 +29,7 @@ func (n *CallBlock) exec(r *Run, s *scope) error {
 	}
 	with := *m
 	with.caller = &macro{MacroOf: n.Caller, outer: s}
-	in, err := with.bind(r, s, n.What)
-	if err != nil {
-		return err
-	}
-	return with.run(r, n.Place, in)
+	return with.run(r, s, n.What)
 }
 
 // inline runs a macro or a recursive loop in the place where it is printed, so
@@ -42,11 +38,7 @@ func (e *Call) inline(r *Run, s *scope) (done bool, err error) {
 	callee, _ := s.find(e.Name)
 	switch c := callee.(type) {
 	case *macro:
-		in, err := c.bind(r, s, e)
-		if err != nil {
-			return true, err
-		}
-		return true, c.run(r, e.Place, in)
+		return true, c.run(r, s, e)
 	case *loop:
 		over, err := e.recursion(r, s, c)
 		if err != nil {
@@ -76,8 +68,15 @@ func (r *Run) nested(at value.Place, f func() error) error {
 	return f()
 }
 
-func (m *macro) run(r *Run, at value.Place, in *scope) error {
-	return r.nested(at, func() error { return m.Body.exec(r, in) })
+// run calls the macro; its defaults may call it as well.
+func (m *macro) run(r *Run, s *scope, call *Call) error {
+	return r.nested(call.Place, func() error {
+		in, err := m.bind(r, s, call)
+		if err != nil {
+			return err
+		}
+		return m.Body.exec(r, in)
+	})
 }
 
 // bind gives the params of a macro their values.
