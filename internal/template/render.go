@@ -19,6 +19,11 @@ type rendering struct {
 }
 
 func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessage) (call.Rendered, error) {
+	if t.schema != nil {
+		if err := t.schema.Validate(params); err != nil {
+			return call.Rendered{}, problem("params", err.Error())
+		}
+	}
 	values, err := sandbox.ParseParams(params)
 	if err != nil {
 		return call.Rendered{}, problem("params", err.Error())

@@ -14,6 +14,8 @@
 //	timeoutSeconds  N     bounds one attempt
 //	retry           M     maxAttempts N, maxDelaySeconds N
 //	engine          S     pongo2, the default, or jinja2
+//	params          M     JSON Schema of the params
+//	example         M     params to try the template with
 //
 // Other attributes are left alone.
 //
@@ -34,6 +36,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/template/sandbox"
+	"callfleet/internal/template/schema"
 )
 
 // What an item may be.
@@ -59,7 +62,9 @@ type Template struct {
 
 	url     *sandbox.Program
 	headers []header
-	payload *payload // nil is none
+	payload *payload        // nil is none
+	schema  *schema.Schema  // nil is none
+	example json.RawMessage // nil is none
 }
 
 type header struct {
@@ -73,9 +78,12 @@ type Problem struct {
 	Attribute    string // such as "headers.Accept"; "" is the item as a whole
 	Line, Column int    // within a templated text, from 1; 0 when it is none
 	Message      string
+	// Warning is a finding that does not keep a template from being stored.
+	Warning bool
 }
 
-// String is "attribute: line 1 column 2: message".
+// String is "attribute: line 1 column 2: message"; a warning begins with
+// "warning: ".
 func (p Problem) String() string {
 	s := p.Message
 	if p.Line > 0 {
@@ -83,6 +91,9 @@ func (p Problem) String() string {
 	}
 	if p.Attribute != "" {
 		s = p.Attribute + ": " + s
+	}
+	if p.Warning {
+		s = "warning: " + s
 	}
 	return s
 }
@@ -117,6 +128,13 @@ type parser struct {
 	name, method string
 	engine       sandbox.Engine
 	problems     []Problem
+	texts        []text
+}
+
+// text is one templated text.
+type text struct {
+	attribute, source string
+	program           *sandbox.Program
 }
 
 func (p *parser) title() string {
@@ -165,6 +183,7 @@ func (p *parser) template(item json.RawMessage) *Template {
 	p.payload(t, attributes)
 	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.get("timeoutSeconds"), maxTimeout)) * time.Second
 	p.retry(t, attributes)
+	p.declared(t, attributes)
 	return t
 }
 
@@ -215,6 +234,7 @@ func (p *parser) compile(attribute, source string, at sandbox.Position) *sandbox
 		p.problems = append(p.problems, problemOf(attribute, err))
 		return nil
 	}
+	p.texts = append(p.texts, text{attribute, source, program})
 	return program
 }
 
