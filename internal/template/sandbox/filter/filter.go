@@ -73,12 +73,25 @@ func (f *Filter) Takes(n int, names []string) string {
 // Call is one use of a filter.
 type Call struct {
 	*value.Budget
-	Place  value.Place
-	Path   string // of what it is applied to, for messages
-	Of     any
-	Args   []any
-	Named  []value.Member
+	Place value.Place
+	Path  string // of what it is applied to, for messages
+	Of    any
+	Args  []any
+	Named *Named // nil without any
+}
+
+// Named are arguments that are given by name.
+type Named struct {
 	Filter *Filter
+	List   []value.Member
+}
+
+// Members are the arguments that are given by name.
+func (c *Call) Members() []value.Member {
+	if c.Named == nil {
+		return nil
+	}
+	return c.Named.List
 }
 
 // Arg is the argument at i, given by place or by name.
@@ -86,8 +99,11 @@ func (c *Call) Arg(i int) (any, bool) {
 	if i < len(c.Args) {
 		return c.Args[i], true
 	}
-	for _, m := range c.Named {
-		if i < len(c.Filter.Params) && m.Key == c.Filter.Params[i] {
+	if c.Named == nil {
+		return nil, false
+	}
+	for _, m := range c.Named.List {
+		if i < len(c.Named.Filter.Params) && m.Key == c.Named.Filter.Params[i] {
 			return m.Value, true
 		}
 	}

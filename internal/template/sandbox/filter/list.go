@@ -364,13 +364,21 @@ func mapped(c *Call) (any, error) {
 		return nil, err
 	}
 	for _, item := range list {
-		v, err := f.Apply(&Call{Budget: c.Budget, Place: c.Place, Path: "an item", Of: item, Args: args, Named: c.Named, Filter: f})
+		v, err := f.Apply(&Call{Budget: c.Budget, Place: c.Place, Path: "an item", Of: item, Args: args, Named: c.renamed(f)})
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, v)
 	}
 	return &value.List{Items: out}, nil
+}
+
+// renamed are the arguments with names, for another filter.
+func (c *Call) renamed(f *Filter) *Named {
+	if c.Named == nil {
+		return nil
+	}
+	return &Named{Filter: f, List: c.Named.List}
 }
 
 func anyFilter(name string) *Filter {
@@ -392,8 +400,8 @@ func (c *Call) inner(i int, find func(string) *Filter) (*Filter, []any, error) {
 		return nil, nil, c.Errorf("there is no filter or test %q", name)
 	}
 	args := c.Args[i+1:]
-	names := make([]string, len(c.Named))
-	for k, m := range c.Named {
+	names := make([]string, len(c.Members()))
+	for k, m := range c.Members() {
 		names[k] = m.Key
 	}
 	if wrong := f.Takes(len(args), names); wrong != "" {
@@ -431,7 +439,7 @@ func chosen(keep, byAttribute bool) func(*Call) (any, error) {
 				return nil, missing.MissingAt(c.Place)
 			}
 			if test != nil {
-				if v, err = test.Apply(&Call{Budget: c.Budget, Place: c.Place, Path: "an item", Of: v, Args: args, Filter: test}); err != nil {
+				if v, err = test.Apply(&Call{Budget: c.Budget, Place: c.Place, Path: "an item", Of: v, Args: args}); err != nil {
 					return nil, err
 				}
 			}

@@ -13,9 +13,9 @@ func Function(name string) *filter.Filter {
 	case "range":
 		return &filter.Filter{Apply: numbers, MinArgs: 1, MaxArgs: 3}
 	case "dict":
-		return &filter.Filter{Apply: func(c *filter.Call) (any, error) { return value.NewObject(c.Named), nil }, MaxArgs: -1}
+		return &filter.Filter{Apply: func(c *filter.Call) (any, error) { return value.NewObject(c.Members()), nil }, MaxArgs: -1}
 	case "namespace":
-		return &filter.Filter{Apply: func(c *filter.Call) (any, error) { return &value.Namespace{Object: value.NewObject(c.Named)}, nil }, MaxArgs: -1}
+		return &filter.Filter{Apply: func(c *filter.Call) (any, error) { return &value.Namespace{Object: value.NewObject(c.Members())}, nil }, MaxArgs: -1}
 	case "joiner":
 		return &filter.Filter{Apply: newJoiner, Params: []string{"sep"}, MaxArgs: 1}
 	case "cycler":

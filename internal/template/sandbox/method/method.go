@@ -191,7 +191,7 @@ func joinOf(c *filter.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	of := filter.Call{Budget: c.Budget, Place: c.Place, Path: "the list", Of: c.Args[0], Args: []any{separator}, Filter: &filter.Filter{}}
+	of := filter.Call{Budget: c.Budget, Place: c.Place, Path: "the list", Of: c.Args[0], Args: []any{separator}}
 	list, err := of.List()
 	if err != nil {
 		return nil, err
@@ -278,7 +278,7 @@ func formatBraces(c *filter.Call) (any, error) {
 		if found {
 			v = c.Args[i]
 		}
-		for _, m := range c.Named {
+		for _, m := range c.Members() {
 			if m.Key == key {
 				v, found = m.Value, true
 			}

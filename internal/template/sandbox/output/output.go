@@ -25,19 +25,18 @@ const (
 // Output takes what a program prints, within a bound, and knows where in the
 // text it stands.
 type Output struct {
-	Buf []byte // with what was there before
-	// Python prints null, lists and objects as Python does, but in URLs.
-	Python bool
-
-	start int // where this program's output begins
+	Buf   []byte // with what was there before
+	start int    // where this program's output begins
 	max   int
 	at    Position
 
 	inString, escaped bool // JSON: what has been written ends inside a string
 	part              urlPart
+	// Python prints null, lists and objects as Python does, but in URLs.
+	Python bool
 }
 
-type urlPart int
+type urlPart int8
 
 const (
 	urlStart urlPart = iota // scheme

@@ -144,7 +144,7 @@ func (e *Apply) eval(r *Run, s *scope) (any, error) {
 
 // apply runs a filter, a test, a method or a function.
 func (r *Run) apply(e *Apply, of any, s *scope) (any, error) {
-	c := filter.Call{Budget: r.Budget, Place: e.Place, Path: e.Path, Of: of, Filter: e.Filter}
+	c := filter.Call{Budget: r.Budget, Place: e.Place, Path: e.Path, Of: of}
 	for _, arg := range e.Args.Args {
 		v, err := r.value(arg, s)
 		if err != nil {
@@ -152,12 +152,15 @@ func (r *Run) apply(e *Apply, of any, s *scope) (any, error) {
 		}
 		c.Args = append(c.Args, v)
 	}
+	if len(e.Named) > 0 {
+		c.Named = &filter.Named{Filter: e.Filter}
+	}
 	for _, arg := range e.Named {
 		v, err := r.value(arg.Value, s)
 		if err != nil {
 			return nil, err
 		}
-		c.Named = append(c.Named, value.Member{Key: arg.Name, Value: v})
+		c.Named.List = append(c.Named.List, value.Member{Key: arg.Name, Value: v})
 	}
 	if err := r.Step(e.Place, 1); err != nil {
 		return nil, err

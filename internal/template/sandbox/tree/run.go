@@ -13,8 +13,8 @@ type Run struct {
 	*value.Budget
 	params value.Params
 	out    output.Output
-	jinja  bool // the tree that runs prints as Python does
-	calls  int  // macros and recursive loops that are open
+	calls  int32 // macros and recursive loops that are open
+	jinja  bool  // the tree that runs prints as Python does
 }
 
 // NewRun starts a budget.
