@@ -37,5 +37,7 @@ type Run struct{ run tree.Run }
 
 // NewRun starts a budget.
 func NewRun(ctx context.Context, params Params, limits Limits) *Run {
-	return &Run{run: tree.NewRun(ctx, params, limits)}
+	r := &Run{}
+	r.run.Start(ctx, params, limits)
+	return r
 }

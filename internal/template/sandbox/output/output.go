@@ -157,7 +157,10 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 func (o *Output) jsonValue(g *value.Budget, v any, path string, at value.Place) error {
 	switch v := v.(type) {
 	case value.Encoded:
-		if v.As == value.AsJSON || v.As == value.AsIs {
+		switch v.As {
+		case value.AsJSON: // whole, so that it leads nowhere else
+			return o.write(v.Text)
+		case value.AsIs:
 			return o.Static(v.Text)
 		}
 	case string:

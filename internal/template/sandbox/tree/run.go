@@ -11,15 +11,17 @@ import (
 // goroutine.
 type Run struct {
 	*value.Budget
+	budget value.Budget
 	params value.Params
 	out    output.Output
 	calls  int32 // macros and recursive loops that are open
 	jinja  bool  // the tree that runs prints as Python does
 }
 
-// NewRun starts a budget.
-func NewRun(ctx context.Context, params value.Params, limits value.Limits) Run {
-	return Run{Budget: value.NewBudget(ctx, limits), params: params}
+// Start gives r its params and a budget. It is called once.
+func (r *Run) Start(ctx context.Context, params value.Params, limits value.Limits) {
+	r.budget = *value.NewBudget(ctx, limits)
+	r.Budget, r.params = &r.budget, params
 }
 
 // Append runs a tree and appends what it prints to buf. The error is a
