@@ -5,6 +5,7 @@ import (
 
 	"github.com/flosch/pongo2/v6"
 
+	"callfleet/internal/secret"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -46,9 +47,10 @@ type (
 
 // parser reads a document from pongo2's tokens.
 type parser struct {
-	doc   *pongo2.Parser
-	depth int
-	trim  bool // the last brace takes the white space after it
+	doc     *pongo2.Parser
+	depth   int
+	trim    bool               // the last brace takes the white space after it
+	secrets []secret.Reference // in the order of the text
 }
 
 const maxBlockDepth = 50
@@ -81,9 +83,13 @@ func (p *parser) block(end ...string) (b block, tag string, rest *tokens, err er
 			if err != nil {
 				return nil, "", nil, err
 			}
+			code.prints = true
 			what, err := code.whole()
 			if err != nil {
 				return nil, "", nil, err
+			}
+			if s, ok := what.(*secretMark); ok {
+				p.secrets = append(p.secrets, s.of)
 			}
 			b = append(b, &print{at, what, pathOf(what)})
 		case "{%":

@@ -11,10 +11,11 @@ import (
 
 // tokens is the code between two braces.
 type tokens struct {
-	list  []*pongo2.Token
-	i     int
-	end   value.Place // of the closing brace
-	depth int
+	list   []*pongo2.Token
+	i      int
+	end    value.Place // of the closing brace
+	depth  int
+	prints bool // between {{ and }}
 }
 
 const maxExprDepth = 50
@@ -267,6 +268,9 @@ func (t *tokens) filter(of expr) (expr, error) {
 	id, err := t.identifier()
 	if err != nil {
 		return nil, err
+	}
+	if id == "secret" {
+		return t.secret(of, p)
 	}
 	f := filter.Lookup(id)
 	if f == nil {

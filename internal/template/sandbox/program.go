@@ -9,6 +9,7 @@ import (
 
 	"github.com/flosch/pongo2/v6"
 
+	"callfleet/internal/secret"
 	"callfleet/internal/template/sandbox/output"
 	"callfleet/internal/template/sandbox/value"
 )
@@ -19,6 +20,8 @@ type Program struct {
 	plain string // the output of a program without code
 	body  block  // nil in a program without code
 	size  int    // of the source
+	// secrets are the references in it.
+	secrets []secret.Reference
 	// value.AsJSON says that the text is one value with |tojson and nothing else.
 	asJSON bool
 }
@@ -79,19 +82,24 @@ func (c *compiler) compile(source string, at Position) (p *Program, err error) {
 	if _, err := c.set.FromString(documentPrefix + source); err != nil {
 		return nil, err
 	}
-	return &Program{at: at, body: c.parsed.body, size: len(source), asJSON: c.parsed.isJSONValue()}, nil
+	program := &Program{at: at, body: c.parsed.body, size: len(source), secrets: c.parsed.secrets, asJSON: c.parsed.isJSONValue()}
+	if text, ok := c.parsed.fixed(); ok && len(program.secrets) > 0 {
+		program.plain, program.body = text, nil
+	}
+	return program, nil
 }
 
 // parseDocument is the tag documentTag.
 func (c *compiler) parseDocument(doc *pongo2.Parser, _ *pongo2.Token, _ *pongo2.Parser) (pongo2.INodeTag, *pongo2.Error) {
-	body, _, _, err := (&parser{doc: doc}).block()
+	p := &parser{doc: doc}
+	body, _, _, err := p.block()
 	if err != nil {
 		return nil, &pongo2.Error{OrigError: err}
 	}
 	if body == nil {
 		body = block{} // remarks only
 	}
-	c.parsed = document{body}
+	c.parsed = document{body, p.secrets}
 	return c.parsed, nil
 }
 
@@ -150,7 +158,10 @@ func (p *Program) Size() int { return p.size }
 func (p *Program) IsJSONValue() bool { return p.asJSON }
 
 // document is the whole of a template, and what pongo2 takes for a tag.
-type document struct{ body block }
+type document struct {
+	body    block
+	secrets []secret.Reference
+}
 
 // Execute is never called: a Run executes the body itself, because pongo2
 // would copy its context and check each name in it anew every time.
