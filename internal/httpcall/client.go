@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"callfleet/internal/auth"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/h1"
 )
@@ -48,6 +49,9 @@ type Options struct {
 	// Egress is asked for each address before it is dialled, after DNS and on
 	// every redirect; an error denies it. Nil allows every address.
 	Egress func(netip.AddrPort) error
+	// Auth gives requests their secrets and credentials; nil fails those that
+	// need any. It outlives the client, which does not close it.
+	Auth *auth.Authority
 	// UserAgent is sent when the template names none. Default "callfleet".
 	UserAgent string
 	// TracerProvider and MeterProvider default to the global ones.
@@ -57,9 +61,10 @@ type Options struct {
 
 // Client makes calls. Its methods are safe for concurrent use.
 type Client struct {
-	opts    Options
-	http    *h1.Transport
-	observe *observer
+	opts       Options
+	http       *h1.Transport
+	identified identified // transports with client certificates
+	observe    *observer
 }
 
 // New returns a client; it opens no connection.
@@ -80,7 +85,10 @@ func New(o Options) (*Client, error) {
 }
 
 // Close drops the idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.identified.close()
+}
 
 // Do sends the request until it has an answer that is final, and returns the
 // answer whatever its status. 429, 500, 502, 503, 504 and transport errors are
@@ -95,9 +103,15 @@ func (c *Client) Do(ctx context.Context, r call.Rendered, idempotencyKey string)
 	if err != nil {
 		return call.Result{}, err
 	}
+	if p.sealed != nil && c.opts.Auth == nil {
+		return call.Result{}, p.failure(&fault{name: call.AuthFailed, reason: "the template has auth or secrets, and this program has none to give"})
+	}
 	for {
 		p.attempts++
 		rep, flt := c.attempt(ctx, p)
+		if flt == nil && c.renew(ctx, p, rep) {
+			continue
+		}
 		if flt == nil && !retriable(rep.status) {
 			return p.result(rep), nil
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"callfleet/internal/auth"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/h1"
 )
@@ -31,6 +32,7 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 	var (
 		tooLarge *errTooLarge
 		denied   *errDenied
+		refused  *auth.Error
 		cert     *tls.CertificateVerificationError
 		netErr   net.Error
 	)
@@ -39,6 +41,8 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{call.ResponseTooLarge, tooLarge.Error(), true}
 	case errors.As(err, &denied):
 		return &fault{call.EgressDenied, denied.Error(), true}
+	case errors.As(err, &refused):
+		return &fault{call.AuthFailed, refused.Reason, refused.Permanent}
 	case errors.Is(err, errRedirect):
 		return &fault{call.ConnectionFailed, err.Error(), true}
 	case context.Cause(ctx) == errAttempt:
