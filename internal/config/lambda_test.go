@@ -4,23 +4,28 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"callfleet/internal/secret"
 )
 
 const inLambda = "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001"
 
 func TestLambdaSettings(t *testing.T) {
 	t.Parallel()
+	secrets := Secrets{Allow: secret.DefaultAllow(), TTL: 5 * time.Minute}
 	for name, row := range map[string]struct {
 		in   Input
 		want Lambda
 	}{
-		"defaults": {input("", inLambda), Lambda{30 * time.Second, 200 << 10, Log{slog.LevelInfo, "json"}, "127.0.0.1:9001"}},
+		"defaults": {input("", inLambda), Lambda{30 * time.Second, 200 << 10, secrets, Log{slog.LevelInfo, "json"}, "127.0.0.1:9001"}},
 		"all set": {
-			input("", inLambda, "CALLFLEET_HTTP_TIMEOUT=5s", "CALLFLEET_RESPONSE_LIMIT=262144", "CALLFLEET_LOG_LEVEL=debug", "CALLFLEET_LOG_FORMAT=text"),
-			Lambda{5 * time.Second, 256 << 10, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001"},
+			input("", inLambda, "CALLFLEET_HTTP_TIMEOUT=5s", "CALLFLEET_RESPONSE_LIMIT=262144", "CALLFLEET_LOG_LEVEL=debug", "CALLFLEET_LOG_FORMAT=text",
+				"CALLFLEET_SECRETS_ALLOW=env/A,ssm/b*", "CALLFLEET_SECRETS_DIR=.", "CALLFLEET_SECRETS_TTL=1m"),
+			Lambda{5 * time.Second, 256 << 10, Secrets{[]string{"env/A", "ssm/b*"}, ".", time.Minute}, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -29,7 +34,7 @@ func TestLambdaSettings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *got != row.want {
+			if !reflect.DeepEqual(*got, row.want) {
 				t.Errorf("settings = %+v, want %+v", *got, row.want)
 			}
 		})

@@ -23,6 +23,7 @@ type Producer struct {
 	Version   struct{}  `cmd:"" help:"Print the version."`
 
 	Embeddable `embed:""`
+	Secrets    `embed:""`
 	Backends   `embed:""`
 	Log        `embed:""`
 }
@@ -206,6 +207,7 @@ var (
 
 func (c *Producer) check(command string, p *problems, s Schemes) {
 	c.Log.check(p)
+	c.Secrets.check(p)
 	c.Embeddable.check(p)
 	c.Backends.check(p, s)
 	switch command {

@@ -32,8 +32,9 @@ type StepFunctions struct {
 	SQSEndpoint      Target `name:"sqs-endpoint" help:"SQS API for queue URLs that are not the broker's queues." env:"CALLFLEET_SQS_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 	DynamoDBEndpoint Target `name:"dynamodb-endpoint" help:"DynamoDB API for tables, in place of the template store." env:"CALLFLEET_DYNAMODB_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 
-	Probe `embed:""`
-	Log   `embed:""`
+	Secrets `embed:""`
+	Probe   `embed:""`
+	Log     `embed:""`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -88,6 +89,7 @@ var (
 
 func (c *StepFunctions) check(p *problems, s Schemes) {
 	c.Log.check(p)
+	c.Secrets.check(p)
 	c.Embeddable.check(p)
 	p.checkTarget("queue", c.Queue, queueForms, s.Queue)
 	p.checkTarget("event-log", c.EventLog, queueForms[:1], s.Queue) // NATS alone

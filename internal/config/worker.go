@@ -23,6 +23,7 @@ type Worker struct {
 
 	Paces    `embed:""`
 	Clocks   `embed:""`
+	Secrets  `embed:""`
 	Backends `embed:""`
 	Probe    `embed:""`
 	Log      `embed:""`
@@ -105,6 +106,7 @@ func (c *Worker) check(p *problems, s Schemes) {
 		p.add("queue", "want an sqs:// URL with %s aws:, because AWS Step Functions cannot publish to nats", p.setting("stepfunctions"))
 	}
 	c.Clocks.check(p)
+	c.Secrets.check(p)
 	for _, r := range c.Roles {
 		p.oneOf("roles", r, RoleStart, RoleCall)
 	}

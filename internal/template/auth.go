@@ -8,6 +8,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/secret"
+	"callfleet/internal/template/pin"
 	"callfleet/internal/template/sandbox"
 )
 
@@ -184,10 +185,7 @@ func (b *authBuilder) set(at, text string, f fieldSpec) {
 		return
 	}
 	if f.url {
-		if wrong := pinned(text); wrong != "" {
-			b.parser.errorf(at, "%s", wrong)
-			return
-		}
+		b.parser.check(at, pin.Check(text))
 	}
 	if f.secret && len(program.Secrets()) == 0 {
 		b.parser.errorf(at, "must be a reference such as secret://env/CALLFLEET_SECRET_NAME: a template is no place for a secret in clear text, and a param is none either")

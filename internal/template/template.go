@@ -35,6 +35,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/secret"
+	"callfleet/internal/template/pin"
 	"callfleet/internal/template/sandbox"
 )
 
@@ -169,8 +170,8 @@ func (p *parser) template(item json.RawMessage) *Template {
 	p.payload(t, attributes)
 	p.auth(t, attributes)
 	t.secrets = p.secretsOf(t)
-	if wrong := pinned(p.url); wrong != "" && (len(t.auth) > 0 || t.secrets != nil) && p.url != "" {
-		p.errorf("url", "%s", wrong)
+	if p.url != "" && (len(t.auth) > 0 || t.secrets != nil) {
+		p.check("url", pin.Check(p.url))
 	}
 	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.get("timeoutSeconds"), maxTimeout)) * time.Second
 	p.retry(t, attributes)

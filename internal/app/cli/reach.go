@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/credential"
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
 	"callfleet/internal/function"
@@ -115,14 +116,18 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 // callPath makes a fleet member when there are slots for it, and its renderer
 // and caller, or those alone.
 func (c *cli) callPath(e embedding, open opener) (function.Renderer, function.Caller, *fleet.Member, error) {
+	authority, err := credential.New(c.cfg.Secrets, c.rt.Getenv)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	if e.slots == 0 {
-		caller, err := httpcall.New(httpcall.Options{})
+		caller, err := httpcall.New(httpcall.Options{Auth: authority})
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		return template.NewRenderer(template.Options{}), caller, nil, nil
 	}
-	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, Logger: c.rt.Logger})
+	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, Auth: authority, Logger: c.rt.Logger})
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/credential"
 	"callfleet/internal/app/program"
 	"callfleet/internal/config"
 	"callfleet/internal/ecs"
@@ -54,12 +55,16 @@ func begin(ctx context.Context, in config.Input, stderr io.Writer, on machine) i
 const manySlots = 4096
 
 func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machine) error {
+	authority, err := credential.New(cfg.Secrets, rt.Getenv)
+	if err != nil {
+		return err
+	}
 	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
 		return backend.Open(ctx, WorkerBackend(cfg, rt))
 	}, Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
-		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
+		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Auth: authority, Logger: rt.Logger,
 		Task: rt.Task, Protection: on.protection,
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"syscall"
 
+	"callfleet/internal/app/credential"
 	"callfleet/internal/app/program"
 	"callfleet/internal/config"
 	"callfleet/internal/httpcall"
@@ -33,7 +34,12 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 }
 
 func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) error {
-	caller, err := httpcall.New(httpcall.Options{})
+	authority, err := credential.New(cfg.Secrets, rt.Getenv)
+	if err != nil {
+		return err
+	}
+	defer authority.Close()
+	caller, err := httpcall.New(httpcall.Options{Auth: authority})
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,19 @@
-package template
+// Package pin tells whether the params of a templated URL can choose its host.
+package pin
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
-// pinned says what is wrong with a URL that secrets are sent to: whoever gives
-// the params must not choose who gets the secrets. The host is written out, or
-// ends in a domain that is. It is "" when all is well.
-func pinned(url string) string {
-	const wrong = "must have its host written out, or at least end in a domain such as .api.example, in a template with auth or secrets: " +
-		"otherwise whoever gives the params chooses who gets the secrets"
-	rest, ok := cutScheme(url)
-	if !ok {
+// Check says what is wrong with a templated URL that secrets are sent to:
+// whoever gives the params must not choose who gets the secrets. The host is
+// written out, or ends in a domain that is.
+func Check(url string) error {
+	wrong := errors.New( "must have its host written out, or at least end in a domain such as .api.example, in a template with auth or secrets: " +
+		"otherwise whoever gives the params chooses who gets the secrets")
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok || strings.Contains(scheme, "{") {
 		return wrong
 	}
 	authority, code := authorityOf(rest)
@@ -17,14 +21,14 @@ func pinned(url string) string {
 		if strings.Contains(authority, "{") {
 			return wrong
 		}
-		return ""
+		return nil
 	}
 	domain := authority[strings.LastIndex(authority, "}")+1:]
 	if strings.Contains(authority, "{%") || strings.Contains(authority, "{#") || strings.Contains(code, "safe") ||
 		!strings.HasPrefix(domain, ".") || strings.Count(strings.Trim(domain, "."), ".") < 1 || strings.Contains(domain, "@") {
 		return wrong
 	}
-	return ""
+	return nil
 }
 
 // authorityOf is the templated text up to the first of / ? # outside of code,
