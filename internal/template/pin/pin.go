@@ -10,7 +10,7 @@ import (
 // whoever gives the params must not choose who gets the secrets. The host is
 // written out, or ends in a domain that is.
 func Check(url string) error {
-	wrong := errors.New( "must have its host written out, or at least end in a domain such as .api.example, in a template with auth or secrets: " +
+	wrong := errors.New("must have its host written out, or at least end in a domain such as .api.example, in a template with auth or secrets: " +
 		"otherwise whoever gives the params chooses who gets the secrets")
 	scheme, rest, ok := strings.Cut(url, "://")
 	if !ok || strings.Contains(scheme, "{") {
