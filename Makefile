@@ -4,7 +4,7 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # for with a time the fuzzer can fail on its own deadline.
 FUZZTIME ?= 20000x
 
-.PHONY: help build nats-server containers test check unit fuzz bench chaos on-aws slow-api test-jaeger conformance awscli quickstart clean
+.PHONY: help build nats-server containers deploy-test test check unit fuzz bench chaos on-aws slow-api test-jaeger conformance awscli quickstart clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ nats-server: ## build the broker of docker-compose.yml into bin/, for machines w
 containers: build nats-server ## Dockerfiles and docker-compose.yml, checked and tried out without Docker
 	cd deploy/docker/check && $(GO) mod tidy -diff && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test -count=1 -shuffle=on -timeout 10m ./...
 
+deploy-test: ## deploy/cdk: assertions on the template, cdk-nag, cfn-lint, and a fleet on what it describes
+	deploy/cdk/test.sh
+
 test: check unit ## everything a change must pass: format, vet, staticcheck, tests with -race and -shuffle
 
 check: ## format, modules, vet, staticcheck
@@ -26,8 +29,9 @@ check: ## format, modules, vet, staticcheck
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 
+# More tests at a time than processors: most wait, for leases, outages, emulators.
 unit: ## tests with -race and -shuffle
-	$(GO) test -race -shuffle=on -timeout 10m ./...
+	$(GO) test -race -shuffle=on -parallel 6 -timeout 10m ./...
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@for p in $$($(GO) list ./...); do \
@@ -35,8 +39,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; done
 
-bench: ## the hand-written loop, the direct path and the workflow path, in one run
+bench: ## hand-written loop, direct path and workflow path in one run; SQS path and bare SDK loop in another
 	$(GO) test -run '^$$' -bench 'Fleet' -benchtime 50000x -timeout 15m ./internal/app
+	$(GO) test -run '^$$' -bench 'SQS' -benchtime 5x -timeout 15m ./internal/queue/sqsqueue
 
 quickstart: build ## the 1,000 calls of examples/quickstart: run, resumed, interrupted, and counted
 	$(GO) run ./scripts/quickstart

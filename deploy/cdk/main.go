@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 
-	"callfleet/deploy/cdk/internal/stack"
-
 	"github.com/aws/jsii-runtime-go"
+
+	"callfleet/deploy/cdk/internal/stack"
 )
 
 func main() {

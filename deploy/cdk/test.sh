@@ -10,14 +10,16 @@ step() { printf '\n== deploy/cdk: %s\n' "$1"; }
 JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=$(node -p 'process.versions.node.split(".")[0]')
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION
 
-step "format, modules, vet"
-out=$(gofmt -l .)
+step "format, modules, vet, staticcheck"
+out=$(gofmt -l ./*.go internal)
 if [ -n "$out" ]; then echo "gofmt needed: $out"; exit 1; fi
 go mod tidy -diff
 go vet ./...
+${STATICCHECK:-go run honnef.co/go/tools/cmd/staticcheck@v0.8.2} ./...
 
 step "tests"
-go test -timeout 10m ./...
+# Not from the cache: it does not know that the tests build the fleet.
+go test -count=1 -shuffle=on -timeout 10m ./...
 
 step "cfn-lint"
 lint=${CFN_LINT:-cfn-lint}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -100,6 +101,18 @@ var queueWork = []string{"ReceiveMessage", "SendMessage", "SendMessageBatch", "D
 // itself.
 const noticed = 25 * time.Second
 
+// fleetQueueMissing hides the queues of the fleet, and not those of runs: a run
+// whose queue is missing has nobody who waits.
+func fleetQueueMissing(x *awstest.Exchange) {
+	body, err := io.ReadAll(x.Request.Body)
+	x.Request.Body = io.NopCloser(bytes.NewReader(body))
+	if err == nil && !bytes.Contains(body, []byte("-results-")) {
+		awstest.Missing(x)
+		return
+	}
+	awstest.Pass(x)
+}
+
 // longest is the outage that a fleet has to live through without a restart.
 const longest = time.Minute
 
@@ -114,7 +127,7 @@ var outages = []outage{
 	}, requests(36), ""},
 	{"answers lost", func(p *awstest.Proxy) { p.Times(10, awstest.Lost) }, requests(12), ""},
 	{"a clock ten minutes off", func(p *awstest.Proxy) { p.Skew(10 * time.Minute) }, requests(30), ""},
-	{"no queue", func(p *awstest.Proxy) { p.Set(awstest.Missing, queueWork...) }, lasts(5 * time.Second), "make it with"},
+	{"no queue", func(p *awstest.Proxy) { p.Set(fleetQueueMissing, queueWork...) }, lasts(5 * time.Second), "make it with"},
 	{"a minute without SQS", func(p *awstest.Proxy) { p.Set(awstest.Down, queueWork...) }, lasts(longest), "can't be reached"},
 }
 
@@ -187,5 +200,32 @@ func liveThrough(t *testing.T, proxy *awstest.Proxy, at place, o outage) {
 	t.Logf("%d calls, %d of them made again", calls, again)
 	if !strings.Contains(log.String(), o.says) {
 		t.Errorf("the log does not say %q:\n%s", o.says, log.String())
+	}
+}
+
+// A call that is too large for a message, or for an execution, fails alone and
+// says why; what is large and fits is made.
+func TestLargeCallsOverSQS(t *testing.T) {
+	t.Parallel()
+	s := startAt(t, onAWS(t, awstest.Moto(t)), nil)
+	api := newKeyed(t)
+	post := s.put(t, map[string]any{"name": "post", "method": "POST", "url": api.URL + "/", "payload": map[string]any{"text": "{{ text }}"}})
+	sized := func(bytes int) line { return line{post, map[string]any{"text": strings.Repeat("x", bytes)}} }
+	for mode, row := range map[string]struct {
+		fits, above int
+		says        string
+	}{
+		workflow: {200 << 10, 300 << 10, "bytes, an execution takes 262144"},
+		direct:   {900 << 10, 1200 << 10, "bytes, at most 1048576 are allowed"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			got := s.run(t, mode, sized(10), sized(row.above), sized(row.fits))
+			wantOK(t, got[0])
+			wantOK(t, got[2])
+			if r := got[1]; r.Status != "FAILED" || r.Error != "Callfleet.BadInput" || !strings.Contains(r.Cause, row.says) {
+				t.Errorf("status %s, error %s: %s; want FAILED Callfleet.BadInput that says %q", r.Status, r.Error, r.Cause, row.says)
+			}
+		})
 	}
 }

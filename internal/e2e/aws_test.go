@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"callfleet/internal/app/backend"
 	"callfleet/internal/awstest"
 )
@@ -54,11 +52,4 @@ func setUp(t *testing.T, o backend.Options) *backend.Backend {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// startOnAWS is start with the queues and the templates on AWS; the Step
-// Functions server is ours.
-func startOnAWS(t *testing.T, emulator awstest.Emulator, tracers func(service string) trace.TracerProvider) *stack {
-	t.Helper()
-	return startAt(t, onAWS(t, emulator), tracers)
 }

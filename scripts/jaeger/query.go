@@ -120,8 +120,8 @@ func (j *jaeger) get(ctx context.Context, path string, query url.Values, data an
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("ask Jaeger for %s: it answered %d: %s", target, resp.StatusCode, text)
 	}
-	if bytes.Contains(text, []byte(secret)) {
-		return fmt.Errorf("ask Jaeger for %s: the answer shows a secret of the calls: %s", target, text)
+	if i := bytes.Index(text, []byte(secret)); i >= 0 {
+		return fmt.Errorf("ask Jaeger for %s: the answer shows a secret of the calls: … %s", target, text[max(i-200, 0):i+len(secret)])
 	}
 	answer := struct {
 		Data any `json:"data"`

@@ -167,7 +167,7 @@ func TestNothingIsThere(t *testing.T) {
 		StepFunctions: "aws:", StateMachine: awstest.Name("call-api"), AWS: &cfg,
 	})
 	worst, report := examine(t, b, defaults())
-	wantReport(t, worst, Fail, report, "FAIL queue: ", "-requests in us-east-1: make it with \"producer setup\" or deploy/cdk", "FAIL table: ",
+	wantReport(t, worst, Fail, report, "FAIL queue: ", "-requests in us-east-1", "make it with \"producer setup\" or deploy/cdk", "FAIL table: ",
 		"FAIL state machine: ")
 	if n := strings.Count(report, "producer setup"); n < 4 {
 		t.Errorf("%d lines name the way out: want three queues and the table\n%s", n, report)

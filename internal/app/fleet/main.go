@@ -54,6 +54,11 @@ func begin(ctx context.Context, in config.Input, stderr io.Writer, on machine) i
 // calls wait. 10,000 of them fit into 300 MB.
 const manySlots = 4096
 
+// afterDrain is for settling what the drain has handed back. With it and
+// telemetry's last export a worker at its defaults ends within the 30 s that
+// ECS and Docker give it.
+const afterDrain = 2 * time.Second
+
 func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machine) error {
 	authority, err := credential.New(cfg.Secrets, rt.Getenv)
 	if err != nil {
@@ -70,7 +75,7 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machin
 	if err != nil {
 		return err
 	}
-	group, stop := rt.NewGroup(cfg.Drain + 5*time.Second)
+	group, stop := rt.NewGroup(cfg.Drain + afterDrain)
 	defer stop()
 	health, service, err := program.Listen(ctx, lifecycle.ServerOptions{
 		Name: "health", Addr: string(cfg.Listen), Handler: group.HealthHandler(rt.Telemetry.MetricsHandler()), Logger: rt.Logger,

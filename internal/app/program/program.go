@@ -1,4 +1,4 @@
-// Package program is what the three programs share: how they read their
+// Package program is what the programs share: how they read their
 // settings, log, trace, and end.
 package program
 
@@ -94,9 +94,12 @@ func describe(ctx context.Context, task *ecs.Environment, logger *slog.Logger) m
 	return m.Attributes()
 }
 
+// lastExport bounds the wait for a collector at the end.
+const lastExport = 2 * time.Second
+
 // Close sends what telemetry still holds.
 func (r *Runtime) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), lastExport)
 	defer cancel()
 	if err := r.Telemetry.Shutdown(ctx); err != nil {
 		r.Logger.Warn("some telemetry was not sent", "error", err)

@@ -26,6 +26,10 @@ const (
 	// in use until lately: SQS wants a minute.
 	deletedPause = 5 * time.Second
 	deletedTries = 15
+	// usableAfter is how long SQS wants a new queue to be left alone (API
+	// reference, CreateQueue). Until then one part of it may still say that
+	// there is no such queue, and an outcome that vanishes is lost.
+	usableAfter = time.Second
 )
 
 var (
@@ -179,6 +183,9 @@ func (b *Broker) makeRun(ctx context.Context, full, run string) (Info, error) {
 		var deleted *types.QueueDeletedRecently
 		switch {
 		case err == nil:
+			if err := request.Sleep(ctx, usableAfter); err != nil {
+				return Info{}, err
+			}
 			return b.awaitQueue(ctx, full)
 		case !errors.As(err, &deleted) || try == deletedTries:
 			return Info{}, err

@@ -29,7 +29,7 @@ const (
 	idlePause = 100 * time.Millisecond
 
 	// rejectTimeout bounds the rejection of what nobody gets to see.
-	rejectTimeout = 30 * time.Second
+	rejectTimeout = 10 * time.Second
 
 	firstPause = 100 * time.Millisecond
 	longPause  = 5 * time.Second
@@ -153,7 +153,7 @@ func (c *Consumer) accept(raw *types.Message, now time.Time) *queue.Delivery {
 	d, err := newDelivery(c, raw, now)
 	reason := ""
 	switch {
-	case err != nil:
+	case err != nil && !isDeadLetters(c.queue.Name): // from there it is delivered as it is
 		reason = "message cannot be decoded: " + err.Error()
 	case c.maxDeliver > 0 && d.Attempt > c.maxDeliver:
 		reason = fmt.Sprintf("received %d times and never settled", d.Attempt-1)

@@ -99,17 +99,12 @@ func TestUndecodable(t *testing.T) {
 	if d := receive(t, c, 1)[0]; d.ID != "good" {
 		t.Errorf("received %q: want good", d.ID)
 	}
-	u, err := b.URL(t.Context(), "tasks-dlq")
-	if err != nil {
-		t.Fatal(err)
+	d := receive(t, openConsumer(t, b, "tasks-dlq", 0), 1)[0]
+	if reason := d.Headers[queue.DeadLetterReason]; string(d.Body) != "zipped" || !strings.Contains(reason, "gzip") {
+		t.Errorf("dead letter %s, reason %q: want it as it came, and why", d.Body, reason)
 	}
-	out, err := sqs.NewFromConfig(cfg).ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &u, WaitTimeSeconds: 10, MessageAttributeNames: []string{"All"}})
-	if err != nil || len(out.Messages) != 1 {
-		t.Fatalf("dead letters %v, %v", out, err)
-	}
-	reason := out.Messages[0].MessageAttributes[queue.DeadLetterReason]
-	if aws.ToString(out.Messages[0].Body) != "zipped" || !strings.Contains(aws.ToString(reason.StringValue), "gzip") {
-		t.Errorf("dead letter %s, reason %q: want it as it came, and why", aws.ToString(out.Messages[0].Body), aws.ToString(reason.StringValue))
+	if err := d.Ack(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

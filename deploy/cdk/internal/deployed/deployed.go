@@ -9,14 +9,14 @@ import (
 	"fmt"
 	"regexp"
 
-	"callfleet/deploy/cdk/internal/cfn"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"callfleet/deploy/cdk/internal/cfn"
 )
 
 // Stack is a template whose queues, table and state machines exist.

@@ -20,13 +20,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/jsii-runtime-go"
+
 	"callfleet/deploy/cdk/internal/cfn"
 	"callfleet/deploy/cdk/internal/deployed"
 	"callfleet/deploy/cdk/internal/stack"
 	"callfleet/internal/awstest"
 	"callfleet/internal/queue/sqsqueue"
-
-	"github.com/aws/jsii-runtime-go"
 )
 
 const (
@@ -119,13 +119,18 @@ func (f *fleet) environ(t *testing.T, role string, given ...string) []string {
 	return append(append(env, "PATH="+os.Getenv("PATH"), "HOME="+os.TempDir()), given...)
 }
 
-// produce runs the producer with the settings of the stack's output.
-func (f *fleet) produce(t *testing.T, dir string, args ...string) (string, error) {
+// produce runs the producer with the settings of the stack's output, and wants
+// an exit code.
+func (f *fleet) produce(t *testing.T, dir string, code int, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(f.bin, "producer"), args...)
 	cmd.Dir, cmd.Env = dir, f.environ(t, "ProducerRole", f.settings...)
 	out, err := cmd.CombinedOutput()
-	return string(out), err
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) || cmd.ProcessState.ExitCode() != code {
+		t.Fatalf("producer %v: %v, want exit code %d\n%s", args, err, code, out)
+	}
+	return string(out)
 }
 
 // serve runs a worker as its service's task would, until the test ends; it must
@@ -165,32 +170,19 @@ func TestStack(t *testing.T) {
 }
 
 // The fleet runs on the queues, the table and the state machine of the
-// template, with the settings of its outputs and of its task definitions. No
-// emulator carries out EventBridge's rule for executions: awstest stands in.
+// template, with the settings of its outputs and of its task definitions, and
+// each program with the permissions of its role alone. No emulator carries out
+// EventBridge's rule for executions: awstest stands in.
 func (f *fleet) testRun(t *testing.T) {
 	t.Parallel()
 	var made atomic.Int64
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		made.Add(1)
-		if r.URL.Path == "/users/13" {
-			w.WriteHeader(http.StatusNotFound)
-		}
-		fmt.Fprintf(w, `{"path":%q}`, r.URL.Path)
-	}))
-	t.Cleanup(api.Close)
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "get-user.GET.json"), `{"name":"get-user","method":"GET","url":"`+api.URL+`/users/{{ id }}"}`)
-	var lines strings.Builder
-	for id := range calls {
-		fmt.Fprintf(&lines, `{"templateName":"get-user","method":"GET","params":{"id":%d}}`+"\n", id)
-	}
-	write(t, filepath.Join(dir, "calls.jsonl"), lines.String())
-
-	if out, err := f.produce(t, dir, "doctor"); err != nil {
-		t.Errorf("producer doctor: %v\n%s", err, out)
-	}
-	if out, err := f.produce(t, dir, "template", "put", "get-user.GET.json"); err != nil {
-		t.Fatalf("producer template put: %v\n%s", err, out)
+	prepare(t, dir, &made)
+	for _, args := range [][]string{
+		{"template", "put", "get-user.GET.json"}, {"template", "put", "gone.GET.json"}, {"template", "put", "gone.GET.json"},
+		{"template", "rm", "gone", "GET"}, {"template", "ls"}, {"template", "get", "get-user", "GET"}, {"doctor"},
+	} {
+		f.produce(t, dir, 0, args...)
 	}
 	f.serve(t, "starter")
 	f.serve(t, "worker")
@@ -202,18 +194,39 @@ func (f *fleet) testRun(t *testing.T) {
 	t.Cleanup(rule.Wait)
 	t.Cleanup(cancel)
 
-	out, err := f.produce(t, dir, "run", "calls.jsonl")
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 { // one call fails on purpose
-		t.Fatalf("producer run: %v, want exit code 1\n%s", err, out)
+	for name, mode := range map[string][]string{"workflow.jsonl": nil, "direct.jsonl": {"--direct"}} {
+		args := append([]string{"run", "calls.jsonl", "--results", name}, mode...)
+		out := f.produce(t, dir, 1, args...) // one call fails on purpose
+		if got := results(t, filepath.Join(dir, name)); got["SUCCEEDED"] != calls-1 || got["FAILED"] != 1 {
+			t.Errorf("%s: %v of %d calls\n%s", name, got, calls, out)
+		}
 	}
-	statuses := results(t, filepath.Join(dir, "results.jsonl"))
-	if statuses["SUCCEEDED"] != calls-1 || statuses["FAILED"] != 1 {
-		t.Errorf("results %v of %d calls\n%s", statuses, calls, out)
+	f.produce(t, dir, 0, "call", "get-user", "GET", "-p", "id=1", "--wait")
+	f.produce(t, dir, 0, "execution", "ls")
+	if n := made.Load(); n < 2*calls+1 {
+		t.Errorf("%d calls reached the API, want %d", n, 2*calls+1)
 	}
-	if n := made.Load(); n < calls {
-		t.Errorf("%d calls reached the API, want %d", n, calls)
+}
+
+// prepare writes templates and calls for an API that counts what reaches it,
+// and knows no user 13.
+func prepare(t *testing.T, dir string, made *atomic.Int64) {
+	t.Helper()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		made.Add(1)
+		if r.URL.Path == "/users/13" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		fmt.Fprintf(w, `{"path":%q}`, r.URL.Path)
+	}))
+	t.Cleanup(api.Close)
+	write(t, filepath.Join(dir, "get-user.GET.json"), `{"name":"get-user","method":"GET","url":"`+api.URL+`/users/{{ id }}"}`)
+	write(t, filepath.Join(dir, "gone.GET.json"), `{"name":"gone","method":"GET","url":"`+api.URL+`"}`)
+	var lines strings.Builder
+	for id := range calls {
+		fmt.Fprintf(&lines, `{"templateName":"get-user","method":"GET","params":{"id":%d}}`+"\n", id)
 	}
+	write(t, filepath.Join(dir, "calls.jsonl"), lines.String())
 }
 
 func write(t *testing.T, name, text string) {

@@ -51,7 +51,7 @@ func (p *parts) starterGrants() []grant {
 		{"see the backlog before starting more", look, arns(q.tasks.live.QueueArn())},
 		{"take outcomes", consume, arns(q.results.live.QueueArn())},
 		{"hand each outcome to its run", send, arns(p.runQueues())},
-		{"start executions; find the machine", []string{"states:StartExecution", "states:DescribeStateMachine"}, arns(p.machines.callAPI.StateMachineArn())},
+		{"start executions", []string{"states:StartExecution"}, arns(p.machines.callAPI.StateMachineArn())},
 		{"tell a second request from a redelivered one", []string{"states:DescribeExecution"}, arns(p.executions())},
 	}
 }
@@ -91,7 +91,7 @@ func (p *parts) producerGrants() []grant {
 		// AWS lists no resource type for it.
 		{"find queues that runs have left behind", []string{"sqs:ListQueues"}, arns(jsii.String("*"))},
 		{"templates", []string{
-			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DescribeTable",
+			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan", "dynamodb:DescribeTable",
 		}, arns(p.table.TableArn())},
 		{"list executions", []string{"states:ListExecutions", "states:DescribeStateMachine"}, arns(p.machines.callAPI.StateMachineArn())},
 		{"show and stop executions", []string{

@@ -137,7 +137,7 @@ func TestPermissionsOfThePrograms(t *testing.T) {
 		"StarterRole": slices.Concat(
 			on("calls-requests", consumes...), on("calls-results", consumes...), on("calls-tasks", looks...),
 			on("calls-requests-dlq", sends...), on("calls-results-dlq", sends...), on("calls-results-*", sends...),
-			on("call-api", "states:StartExecution", "states:DescribeStateMachine"), on("call-api executions", "states:DescribeExecution"),
+			on("call-api", "states:StartExecution"), on("call-api executions", "states:DescribeExecution"),
 			on(":task/", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
 		),
 		"WorkerRole": slices.Concat(

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/jsii-runtime-go"
+
 	"callfleet/deploy/cdk/internal/cfn"
 	"callfleet/deploy/cdk/internal/knob"
 	"callfleet/deploy/cdk/internal/stack"
-
-	"github.com/aws/jsii-runtime-go"
 )
 
 const root = "../../../.."

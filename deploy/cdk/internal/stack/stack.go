@@ -9,14 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 
-	"callfleet/deploy/cdk/internal/knob"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
+
+	"callfleet/deploy/cdk/internal/knob"
 )
 
 // Name is the name of the stack with the prefix of the queues. Two fleets of

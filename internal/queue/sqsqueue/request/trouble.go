@@ -132,7 +132,7 @@ func (f *failure) Error() string {
 	where := fmt.Sprintf("%s in %s", f.queue, f.region)
 	switch f.trouble {
 	case NoQueue:
-		return fmt.Sprintf("SQS has no queue %s: make it with \"producer setup\" or deploy/cdk", where)
+		return fmt.Sprintf("SQS has no queue %s, or hides it from these credentials: make it with \"producer setup\" or deploy/cdk", where)
 	case Denied:
 		return fmt.Sprintf("%s on %s is denied: allow it to the role or user of these credentials: %v", f.action, where, f.err)
 	case Credentials:
