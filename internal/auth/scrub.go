@@ -3,9 +3,13 @@ package auth
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"callfleet/internal/template/sandbox/escape"
 )
@@ -29,14 +33,47 @@ func (g *Grant) needles() []string {
 	}
 	list = slices.DeleteFunc(list, func(s string) bool { return len(s) < minScrub })
 	for _, s := range list[:len(list):len(list)] {
-		for _, as := range []func(string) string{escape.JSON, escape.Percent, escape.Form} {
-			if written := as(s); written != s {
-				list = append(list, written)
-			}
-		}
+		list = appendForms(list, s)
 	}
 	slices.SortFunc(list, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
 	return slices.Compact(list)
+}
+
+// appendForms appends the ways in which an API writes s that are not s itself:
+// percent-encoded, as base64, in JSON, and in JSON that is a text in JSON, with
+// and without what writers of JSON escape of their own accord.
+func appendForms(list []string, s string) []string {
+	list = append(list, base64.StdEncoding.EncodeToString([]byte(s)))
+	if !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 || !escape.Unreserved(byte(c)) }) {
+		return list
+	}
+	list = append(list, escape.Percent(s), escape.Form(s))
+	for _, as := range []func(string) string{escape.JSON, htmlJSON, asciiJSON} {
+		once := as(s)
+		list = append(list, once, as(once))
+	}
+	return list
+}
+
+// htmlJSON escapes < > & too, as Go does.
+func htmlJSON(s string) string {
+	quoted, _ := json.Marshal(s) // a string always has JSON
+	return string(quoted[1 : len(quoted)-1])
+}
+
+// asciiJSON escapes all that is not ASCII, as Python does.
+func asciiJSON(s string) string {
+	var b strings.Builder
+	for _, c := range escape.JSON(s) {
+		if c < 0x80 {
+			b.WriteRune(c)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{c}) {
+			fmt.Fprintf(&b, "\\u%04x", unit)
+		}
+	}
+	return b.String()
 }
 
 // Scrub takes the secrets of the attempt out of an answer: headers, body and
