@@ -176,7 +176,7 @@ func (a *Authority) sigV4(ctx context.Context, g *Grant, u *use) error {
 	}
 	keys := AWSKeys{
 		AccessKeyID: g.fill(u.auth.AccessKeyID), SecretAccessKey: secret.Of(g.fill(u.auth.SecretAccessKey)),
-		SessionToken: secret.Of(g.fill(u.auth.SessionToken)), Region: u.auth.Region, Service: u.auth.Service,
+		SessionToken: secret.Of(g.fill(u.auth.SessionToken)), Region: g.fill(u.auth.Region), Service: g.fill(u.auth.Service),
 	}
 	if keys.AccessKeyID == "" && !a.options.Secrets.Allow().WorkerAWS() {
 		return refuse("auth sigv4: templates may not sign as this worker: name accessKeyId and secretAccessKey, or list " +

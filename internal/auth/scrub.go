@@ -24,7 +24,7 @@ const (
 // needles are the texts that an answer must not show: secrets and what was made
 // of them, in each way in which they may be written, the longest first.
 func (g *Grant) needles() []string {
-	list := slices.Clone(g.derived)
+	list := append(make([]string, 0, 2*(len(g.derived)+len(g.values)+1)), g.derived...)
 	for _, v := range g.values {
 		list = append(list, v.Reveal())
 	}

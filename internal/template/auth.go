@@ -184,6 +184,10 @@ func (b *authBuilder) set(at, text string, f fieldSpec) {
 	if program == nil {
 		return
 	}
+	if (f.url || f.fixed) && len(program.Secrets()) > 0 {
+		b.parser.errorf(at, "cannot hold a secret: it is shown in messages")
+		return
+	}
 	if f.url {
 		b.parser.check(at, pin.Check(text))
 	}
