@@ -20,7 +20,11 @@ import (
 // New makes an Authority by the settings; getenv reads the environment that
 // secrets may be in. AWS is not looked for before a template names it.
 func New(cfg config.Secrets, getenv func(string) string) (*auth.Authority, error) {
-	cloud := &lazyAWS{}
+	return open(cfg, getenv, func(ctx context.Context) (aws.Config, error) { return backend.LoadAWS(ctx) })
+}
+
+func open(cfg config.Secrets, getenv func(string) string, loadAWS func(context.Context) (aws.Config, error)) (*auth.Authority, error) {
+	cloud := &lazyAWS{from: loadAWS}
 	sources := cfg.Sources(getenv)
 	sources[secret.SecretsManager] = cloud.source(awssecret.Manager)
 	sources[secret.SSM] = cloud.source(awssecret.Parameters)
@@ -33,8 +37,9 @@ func New(cfg config.Secrets, getenv func(string) string) (*auth.Authority, error
 
 // lazyAWS loads the configuration at its first use.
 type lazyAWS struct {
-	mu  sync.Mutex
-	cfg *aws.Config // guarded by mu; nil until it was loaded
+	from func(context.Context) (aws.Config, error)
+	mu   sync.Mutex
+	cfg  *aws.Config // guarded by mu; nil until it was loaded
 }
 
 // loading reads files, and the metadata of an instance at most.
@@ -46,7 +51,7 @@ func (l *lazyAWS) load(ctx context.Context) (aws.Config, error) {
 	if l.cfg == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loading)
 		defer cancel()
-		cfg, err := backend.LoadAWS(ctx)
+		cfg, err := l.from(ctx)
 		if err != nil {
 			return aws.Config{}, err
 		}
