@@ -76,6 +76,11 @@ type Rendered struct {
 	// Timeout bounds one attempt; 0 is the caller's default.
 	Timeout time.Duration
 	Retry   *Retry // nil is the caller's default
+	// Auth is applied to every attempt, in its order.
+	Auth []Auth
+	// Secrets are put in place of their marks in URL, headers, body and Auth
+	// when the request is sent; nil is none.
+	Secrets *Secrets
 }
 
 // Header is one header line.
@@ -113,7 +118,8 @@ const (
 	CircuitOpen      FailureName = "Callfleet.CircuitOpen"
 	ResponseTooLarge FailureName = "Callfleet.ResponseTooLarge"
 	DeadlineExceeded FailureName = "Callfleet.DeadlineExceeded"
-	Internal         FailureName = "Callfleet.Internal" // a panic in the call, contained to it
+	AuthFailed       FailureName = "Callfleet.AuthFailed" // no secret, or no token: nothing was sent to the API
+	Internal         FailureName = "Callfleet.Internal"   // a panic in the call, contained to it
 )
 
 // Failure is a call that got no usable answer.

@@ -2,8 +2,11 @@ package config
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"callfleet/internal/secret"
 )
 
 // Where the parts of a Step Functions server listen, and the fleet looks for
@@ -27,7 +30,8 @@ const (
 // it lacks does not have.
 func (s Schemes) vars(embeds bool) kong.Vars {
 	v := kong.Vars{
-		"log_level": "info", "data": DefaultData, "results": DefaultResults,
+		"secrets_allow": strings.Join(secret.DefaultAllow(), ","),
+		"log_level":     "info", "data": DefaultData, "results": DefaultResults,
 		"queue_hint": DefaultQueue, "queue_forms": examples(queueForms, s.Queue),
 		"stepfunctions_hint": DefaultStepFunctions, "stepfunctions_forms": examples(stepFunctionsForms, s.StepFunctions),
 		"templates_forms": examples(templatesForms, s.Templates),

@@ -17,6 +17,7 @@ type Lambda struct {
 	HTTPTimeout   time.Duration
 	ResponseLimit int
 	Egress        Egress
+	Secrets       Secrets
 	Log           Log
 	RuntimeAPI    string // host:port where AWS Lambda hands out the events
 }
@@ -28,7 +29,7 @@ type variable struct {
 }
 
 func (c *Lambda) variables(getenv func(string) string) []variable {
-	return []variable{
+	return append(c.Secrets.variables(), []variable{
 		{"CALLFLEET_HTTP_TIMEOUT", "30s", "One attempt of a call; less than the timeout of the function.",
 			into(&c.HTTPTimeout, parseDuration, func(d time.Duration) error {
 				return unless(d > 0, "want more than 0, not %s", d)
@@ -59,7 +60,7 @@ func (c *Lambda) variables(getenv func(string) string) []variable {
 			into(&c.RuntimeAPI, parseText, func(s string) error {
 				return unless(s != "", "is not set: AWS Lambda sets it and starts this program (docs/lambda.md); it does nothing by itself")
 			})},
-	}
+	}...)
 }
 
 // into stores what parse makes of a text, when check has nothing against it.

@@ -10,21 +10,27 @@ import (
 	"time"
 
 	"callfleet/internal/httpcall/egress"
+	"callfleet/internal/secret"
 )
 
 const inLambda = "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001"
 
 func TestLambdaSettings(t *testing.T) {
 	t.Parallel()
+	secrets := Secrets{Allow: secret.DefaultAllow(), TTL: 5 * time.Minute}
 	for name, row := range map[string]struct {
 		in   Input
 		want Lambda
 	}{
-		"defaults": {input("", inLambda), Lambda{30 * time.Second, 200 << 10, Egress{Ports: egress.DefaultPorts(), Default: "public"}, Log{slog.LevelInfo, "json"}, "127.0.0.1:9001"}},
+		"defaults": {input("", inLambda), Lambda{30 * time.Second, 200 << 10, Egress{Ports: egress.DefaultPorts(), Default: "public"}, secrets, Log{slog.LevelInfo, "json"}, "127.0.0.1:9001"}},
 		"all set": {
 			input("", inLambda, "CALLFLEET_HTTP_TIMEOUT=5s", "CALLFLEET_RESPONSE_LIMIT=262144", "CALLFLEET_LOG_LEVEL=debug", "CALLFLEET_LOG_FORMAT=text",
-				"CALLFLEET_EGRESS_PORTS=443", "CALLFLEET_EGRESS_DEFAULT=none"),
-			Lambda{5 * time.Second, 256 << 10, Egress{Ports: egress.Ports{{First: 443, Last: 443}}, Default: "none"}, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001"},
+				"CALLFLEET_EGRESS_PORTS=443", "CALLFLEET_EGRESS_DEFAULT=none",
+				"CALLFLEET_SECRETS_ALLOW=env/A,ssm/b*", "CALLFLEET_SECRETS_DIR=.", "CALLFLEET_SECRETS_TTL=1m"),
+			Lambda{
+				5 * time.Second, 256 << 10, Egress{Ports: egress.Ports{{First: 443, Last: 443}}, Default: "none"},
+				Secrets{[]string{"env/A", "ssm/b*"}, ".", time.Minute}, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

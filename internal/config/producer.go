@@ -23,6 +23,7 @@ type Producer struct {
 	Version   struct{}  `cmd:"" help:"Print the version."`
 
 	Embeddable `embed:""`
+	Secrets    `embed:""`
 	Backends   `embed:""`
 	Egress     `embed:""`
 	Log        `embed:""`
@@ -207,6 +208,7 @@ var (
 
 func (c *Producer) check(command string, p *problems, in Input) {
 	c.Log.check(p)
+	c.Secrets.check(p)
 	c.Embeddable.check(p)
 	c.Backends.check(p, in.Schemes)
 	c.Egress.check(p, in.Getenv)

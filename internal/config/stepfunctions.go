@@ -32,9 +32,10 @@ type StepFunctions struct {
 	SQSEndpoint      Target `name:"sqs-endpoint" help:"SQS API for queue URLs that are not the broker's queues." env:"CALLFLEET_SQS_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 	DynamoDBEndpoint Target `name:"dynamodb-endpoint" help:"DynamoDB API for tables, in place of the template store." env:"CALLFLEET_DYNAMODB_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 
-	Egress `embed:""`
-	Probe  `embed:""`
-	Log    `embed:""`
+	Egress  `embed:""`
+	Secrets `embed:""`
+	Probe   `embed:""`
+	Log     `embed:""`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -90,6 +91,7 @@ var (
 func (c *StepFunctions) check(p *problems, in Input) {
 	s := in.Schemes
 	c.Log.check(p)
+	c.Secrets.check(p)
 	c.Embeddable.check(p)
 	c.Egress.check(p, in.Getenv)
 	p.checkTarget("queue", c.Queue, queueForms, s.Queue)

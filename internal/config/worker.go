@@ -24,6 +24,7 @@ type Worker struct {
 	Paces    `embed:""`
 	Clocks   `embed:""`
 	Egress   `embed:""`
+	Secrets  `embed:""`
 	Backends `embed:""`
 	Probe    `embed:""`
 	Log      `embed:""`
@@ -107,6 +108,7 @@ func (c *Worker) check(p *problems, in Input) {
 		p.add("queue", "want an sqs:// URL with %s aws:, because AWS Step Functions cannot publish to nats", p.setting("stepfunctions"))
 	}
 	c.Clocks.check(p)
+	c.Secrets.check(p)
 	for _, r := range c.Roles {
 		p.oneOf("roles", r, RoleStart, RoleCall)
 	}

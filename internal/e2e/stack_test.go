@@ -23,6 +23,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
+	"callfleet/internal/auth"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
@@ -69,6 +70,7 @@ type place struct {
 	log              *slog.Logger
 	patience         time.Duration // for a run
 	lease            time.Duration // of a task
+	auth             *auth.Authority
 }
 
 // start starts everything; it stops with the test. tracers may be nil.
@@ -147,7 +149,7 @@ func (s *stack) restartSteps(t *testing.T) {
 func (s *stack) startFleet(t *testing.T) {
 	t.Helper()
 	member, err := fleet.New(s.open, fleet.Options{
-		Start: true, Call: true, Slots: 32, Egress: egresstest.Loopback(), Drain: time.Second, Logger: s.log, Tracers: s.tracers("worker"),
+		Start: true, Call: true, Slots: 32, Egress: egresstest.Loopback(), Drain: time.Second, Auth: s.auth, Logger: s.log, Tracers: s.tracers("worker"),
 	})
 	if err != nil {
 		t.Fatal(err)

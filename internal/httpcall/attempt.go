@@ -14,6 +14,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/net/http/httpguts"
 
+	"callfleet/internal/auth"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
@@ -30,6 +31,7 @@ type plan struct {
 	backoff  *backoff.ExponentialBackOff // made for the first retry
 	started  time.Time
 	attempts int
+	sealed   *sealed // nil without secrets
 }
 
 // reply is an answer read to its end.
@@ -83,7 +85,7 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 		},
 		gunzip:  gunzip,
 		traced:  header.Get("Traceparent") != "",
-		target:  bareURL(u),
+		target:  conceal(bareURL(u), r, inURL),
 		timeout: r.Timeout,
 		policy:  c.opts.policy(r.Retry),
 		started: time.Now(),
@@ -94,6 +96,9 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 	}
 	if p.timeout <= 0 {
 		p.timeout = c.opts.Timeout
+	}
+	if auth.Needed(r) {
+		p.sealed = &sealed{rendered: r}
 	}
 	if len(r.Body) > 0 {
 		p.request.ContentLength = int64(len(r.Body))
@@ -113,14 +118,18 @@ func (c *Client) attempt(ctx context.Context, p *plan) (reply, *fault) {
 	if err != nil {
 		flt = faultOf(ctx, err, p.timeout)
 	}
+	if p.sealed != nil {
+		p.sealed.scrub(&rep, flt)
+	}
 	c.observe.end(ctx, span, p, outcome{status: rep.status, fault: flt, took: time.Since(began)})
 	return rep, flt
 }
 
 func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	req := p.request.WithContext(ctx)
-	if p.attempts > 1 {
-		// An attempt that was given up may still be writing its headers.
+	if p.attempts > 1 || p.sealed != nil {
+		// An attempt that was given up may still be writing its headers; and
+		// secrets are of one attempt.
 		req.Header = req.Header.Clone()
 	}
 	if !p.traced {
@@ -129,9 +138,16 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	if req.GetBody != nil {
 		req.Body, _ = req.GetBody() // a reader over bytes cannot fail
 	}
-	transport := c.http
+	var via http.RoundTripper = c.http
+	if p.sealed != nil {
+		var err error
+		p.sealed.grant = nil
+		if via, err = c.authorize(ctx, p, req); err != nil {
+			return reply{}, err
+		}
+	}
 	for hops := 1; ; hops++ {
-		res, err := transport.RoundTrip(req)
+		res, err := via.RoundTrip(req)
 		if err != nil {
 			return reply{}, err
 		}
@@ -145,11 +161,27 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 			return rep, err
 		}
 		res.Body.Close()
-		if !sameOrigin(req.URL, next.URL) && !c.opts.Egress.Inside(req.URL, h1.Peer(res)) {
-			transport = c.strange
+		if !sameOrigin(req.URL, next.URL) {
+			if via, err = c.elsewhere(p, via, next, c.opts.Egress.Inside(req.URL, h1.Peer(res))); err != nil {
+				return reply{}, err
+			}
 		}
 		req = next
 	}
+}
+
+// elsewhere returns what carries a redirect to another origin, and takes out of
+// next what may not go there. A server that is not inside sends nobody inside.
+func (c *Client) elsewhere(p *plan, via http.RoundTripper, next *http.Request, inside bool) (http.RoundTripper, error) {
+	if p.sealed != nil {
+		if err := p.sealed.leave(next); err != nil {
+			return nil, err
+		}
+	}
+	if !inside || via == c.strange {
+		return c.strange, nil
+	}
+	return c.http, nil
 }
 
 func (p *plan) result(rep reply) call.Result {

@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"callfleet/internal/auth"
 	"callfleet/internal/call"
+	"callfleet/internal/secret"
 )
 
 // BenchmarkDo sets a call beside a bare loop over net/http's client against
@@ -42,19 +44,39 @@ func BenchmarkDo(b *testing.B) {
 			}
 		})
 	})
-	b.Run("httpcall", func(b *testing.B) {
-		c := newClient(b, Options{})
-		r := call.Rendered{Method: "POST", URL: url, Body: body, Header: []call.Header{{Name: "Content-Type", Value: "application/json"}}}
-		b.ReportAllocs()
-		b.SetParallelism(32)
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if _, err := c.Do(context.Background(), r, "run-1"); err != nil {
-					b.Fatal(err)
+	ref := secret.Reference{Kind: secret.Env, Name: "CALLFLEET_SECRET_TOKEN"}
+	plain := call.Rendered{Method: "POST", URL: url, Body: body, Header: []call.Header{{Name: "Content-Type", Value: "application/json"}}}
+	bearer := plain
+	bearer.Auth = []call.Auth{{Kind: call.AuthBearer, Token: ref.Mark()}}
+	bearer.Secrets = &call.Secrets{List: []call.Secret{{Mark: ref.Mark(), Reference: ref.String()}}}
+	for name, r := range map[string]call.Rendered{"httpcall": plain, "httpcall with a bearer token": bearer} {
+		b.Run(name, func(b *testing.B) {
+			c := newClient(b, Options{Auth: authority(b)})
+			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := c.Do(context.Background(), r, "run-1"); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
+			})
 		})
-	})
+	}
+}
+
+// authority has one secret for whoever asks.
+func authority(b *testing.B) *auth.Authority {
+	b.Helper()
+	resolver, err := secret.NewResolver(secret.Options{Sources: map[string]secret.Source{
+		secret.Env: secret.Environment(func(string) string { return "token-0123456789abcdef" }),
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := auth.New(auth.Options{Secrets: resolver})
+	b.Cleanup(a.Close)
+	return a
 }
 
 // BenchmarkPlan is what comes before a request is sent, the host's form among

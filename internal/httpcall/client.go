@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"callfleet/internal/auth"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
@@ -52,6 +53,9 @@ type Options struct {
 	Egress *egress.Policy
 	// Resolver looks up hosts; nil is net.DefaultResolver.
 	Resolver *net.Resolver
+	// Auth gives requests their secrets and credentials; nil fails those that
+	// need any. It outlives the client, which does not close it.
+	Auth *auth.Authority
 	// UserAgent is sent when the template names none. Default "callfleet".
 	UserAgent string
 	// TracerProvider and MeterProvider default to the global ones.
@@ -61,10 +65,11 @@ type Options struct {
 
 // Client makes calls. Its methods are safe for concurrent use.
 type Client struct {
-	opts    Options
-	http    *h1.Transport
-	strange *h1.Transport // for redirects by public servers to elsewhere
-	observe *observer
+	opts       Options
+	http       *h1.Transport
+	strange    *h1.Transport // for redirects by public servers to elsewhere
+	identified identified    // transports with client certificates
+	observe    *observer
 }
 
 // New returns a client; it opens no connection.
@@ -89,6 +94,7 @@ func New(o Options) (*Client, error) {
 func (c *Client) Close() {
 	c.http.CloseIdleConnections()
 	c.strange.CloseIdleConnections()
+	c.identified.close()
 }
 
 // Do sends the request until it has an answer that is final, and returns the
@@ -104,9 +110,15 @@ func (c *Client) Do(ctx context.Context, r call.Rendered, idempotencyKey string)
 	if err != nil {
 		return call.Result{}, err
 	}
+	if p.sealed != nil && c.opts.Auth == nil {
+		return call.Result{}, p.failure(&fault{name: call.AuthFailed, reason: "the template has auth or secrets, and this program has none to give"})
+	}
 	for {
 		p.attempts++
 		rep, flt := c.attempt(ctx, p)
+		if flt == nil && c.renew(ctx, p, rep) {
+			continue
+		}
 		if flt == nil && !retriable(rep.status) {
 			return p.result(rep), nil
 		}

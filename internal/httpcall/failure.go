@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"callfleet/internal/auth"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
@@ -32,6 +33,7 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 	var (
 		tooLarge *errTooLarge
 		denied   *egress.Denied
+		refused  *auth.Error
 		cert     *tls.CertificateVerificationError
 		netErr   net.Error
 	)
@@ -42,6 +44,8 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{call.EgressDenied, denied.Error(), true}
 	case errors.Is(err, h1.ErrProxyHost), errors.Is(err, errDowngrade):
 		return &fault{call.EgressDenied, "egress denied: " + err.Error(), true}
+	case errors.As(err, &refused):
+		return &fault{call.AuthFailed, refused.Reason, refused.Permanent}
 	case errors.Is(err, errRedirect):
 		return &fault{call.ConnectionFailed, err.Error(), true}
 	case context.Cause(ctx) == errAttempt:

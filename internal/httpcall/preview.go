@@ -3,20 +3,38 @@ package httpcall
 import (
 	"net/http"
 
+	"callfleet/internal/auth"
 	"callfleet/internal/call"
 )
 
 // Preview is the request that Do would send first, body included, without a
-// trace context. The error is a *call.Failure.
+// trace context and with the names of secrets in their place. The error is a
+// *call.Failure.
 func (c *Client) Preview(r call.Rendered, idempotencyKey string) (*http.Request, error) {
-	p, err := c.plan(r, idempotencyKey)
+	p, err := c.plan(concealed(r), idempotencyKey)
 	if err != nil {
 		return nil, err
 	}
+	auth.Describe(p.request, r.Auth, func(text string) string { return conceal(text, r, inText) })
 	if p.request.GetBody != nil {
 		if p.request.Body, err = p.request.GetBody(); err != nil {
 			return nil, err
 		}
 	}
 	return p.request, nil
+}
+
+// concealed is r for people.
+func concealed(r call.Rendered) call.Rendered {
+	if r.Secrets == nil {
+		return r
+	}
+	out := r
+	out.URL = conceal(r.URL, r, inURL)
+	out.Header = make([]call.Header, len(r.Header))
+	for i, h := range r.Header {
+		out.Header[i] = call.Header{Name: h.Name, Value: conceal(h.Value, r, inText)}
+	}
+	out.Body = []byte(conceal(string(r.Body), r, inText))
+	return out
 }

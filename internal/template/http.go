@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"callfleet/internal/secret"
 )
 
 // validHeaderName is token of RFC 9110 §5.6.2.
@@ -71,6 +73,9 @@ func checkURL(s string) (string, error) {
 	host, _, _ := strings.Cut(rest, "#")
 	host, _, _ = strings.Cut(host, "?")
 	host, path, _ := strings.Cut(host, "/")
+	if strings.Contains(host, secret.MarkPrefix) {
+		return "", errors.New("has a secret in its host, which traces and errors show: a secret stands in the path or the query")
+	}
 	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 || r == '\\' || r == '%' }) {
 		return "", errors.New("has a host that is not ASCII")
 	}

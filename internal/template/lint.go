@@ -21,7 +21,7 @@ func Lint(item json.RawMessage) (t *Template, warnings []Problem, _ error) {
 		p.names(t)
 		p.clocks(t)
 		for _, text := range p.texts {
-			p.secrets(text)
+			p.clearText(text)
 		}
 		p.example(t)
 	}
@@ -50,7 +50,7 @@ func (p *parser) names(t *Template) {
 			}
 		}
 		for _, use := range text.program.Keys() {
-			p.warn(text.attribute, use.Line, use.Column, "the key of hmac_sha256 is a param: params travel in messages and histories in clear text")
+			p.warn(text.attribute, use.Line, use.Column, "the key of hmac_sha256 is a param: params travel in messages and histories in clear text; the auth of type hmac takes a secret")
 		}
 	}
 }
@@ -88,20 +88,23 @@ var bareCredentials = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)^\s*(?:Bearer|Basic|Token|ApiKey)\s+[^\s{]`)
 })
 
-// secrets finds credentials in clear text.
-func (p *parser) secrets(t text) {
+// reference is what stands in a template in place of a secret.
+const reference = `write {{ "secret://env/CALLFLEET_SECRET_NAME"|secret }}, or use the auth of the template`
+
+// clearText finds credentials in clear text.
+func (p *parser) clearText(t text) {
 	if at := secretKinds().FindStringIndex(t.source); at != nil {
 		before := t.source[:at[0]]
 		p.warn(t.attribute, 1+strings.Count(before, "\n"), len(before)-strings.LastIndexByte(before, '\n'),
-			"holds what looks like a secret in clear text: give it as a param")
+			"holds what looks like a secret in clear text: "+reference)
 		return
 	}
 	name, header := strings.CutPrefix(strings.ToLower(t.attribute), "headers.")
 	_, static := t.program.Static()
 	secret := name == "authorization" && bareCredentials().MatchString(t.source) ||
-		static && t.source != "" && slices.Contains([]string{"x-api-key", "api-key", "x-auth-token", "apikey"}, name)
+		static && t.source != "" && len(t.program.Secrets()) == 0 && slices.Contains([]string{"x-api-key", "api-key", "x-auth-token", "apikey"}, name)
 	if header && secret {
-		p.warn(t.attribute, 1, 1, "holds a credential in clear text: give it as a param")
+		p.warn(t.attribute, 1, 1, "holds a credential in clear text: "+reference)
 	}
 }
 

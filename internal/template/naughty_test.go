@@ -14,6 +14,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/template"
 )
 
@@ -103,7 +104,7 @@ func TestNaughtyStrings(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(echo))
 	t.Cleanup(server.Close)
-	client, err := httpcall.New(httpcall.Options{MaxAttempts: 1})
+	client, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), MaxAttempts: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

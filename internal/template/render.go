@@ -29,7 +29,7 @@ func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessa
 		return call.Rendered{}, problem("params", err.Error())
 	}
 	x := rendering{run: sandbox.NewRun(ctx, values, r.limits()), params: len(params)}
-	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry}
+	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry, Secrets: t.secrets}
 	if out.URL, err = x.url(t); err != nil {
 		return call.Rendered{}, err
 	}
@@ -40,6 +40,9 @@ func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessa
 		if out.Body, err = x.body(t.payload); err != nil {
 			return call.Rendered{}, err
 		}
+	}
+	if out.Auth, err = x.auth(t); err != nil {
+		return call.Rendered{}, err
 	}
 	return out, nil
 }

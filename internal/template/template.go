@@ -16,6 +16,7 @@
 //	engine          S     pongo2, the default, or jinja2
 //	params          M     JSON Schema of the params
 //	example         M     params to try the template with
+//	auth            M     type S and the fields of that type; or L of such
 //
 // Other attributes are left alone.
 //
@@ -31,10 +32,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/secret"
+	"callfleet/internal/template/pin"
 	"callfleet/internal/template/sandbox"
 	"callfleet/internal/template/schema"
 )
@@ -65,6 +69,10 @@ type Template struct {
 	payload *payload        // nil is none
 	schema  *schema.Schema  // nil is none
 	example json.RawMessage // nil is none
+
+	auth       []call.Auth   // what is the same for every call
+	authFields []authField   // what is not
+	secrets    *call.Secrets // nil is none
 }
 
 type header struct {
@@ -126,9 +134,11 @@ func Parse(item json.RawMessage) (*Template, error) {
 // parser collects the problems of one item.
 type parser struct {
 	name, method string
+	url          string // as it is written
 	engine       sandbox.Engine
 	problems     []Problem
 	texts        []text
+	secrets      []secret.Reference // of all texts so far
 }
 
 // text is one templated text.
@@ -176,11 +186,17 @@ func (p *parser) template(item json.RawMessage) *Template {
 		p.errorf("engine", "must be pongo2 or jinja2")
 	}
 	if url := p.text(attributes, "url", true); url != "" {
+		p.url = url
 		t.url = p.compile("url", url, sandbox.URL)
 		p.staticURL(url)
 	}
 	p.headers(t, attributes)
 	p.payload(t, attributes)
+	p.auth(t, attributes)
+	t.secrets = p.secretsOf(t)
+	if p.url != "" && (len(t.auth) > 0 || t.secrets != nil) {
+		p.check("url", pin.Check(p.url))
+	}
 	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.get("timeoutSeconds"), maxTimeout)) * time.Second
 	p.retry(t, attributes)
 	p.declared(t, attributes)
@@ -235,7 +251,34 @@ func (p *parser) compile(attribute, source string, at sandbox.Position) *sandbox
 		return nil
 	}
 	p.texts = append(p.texts, text{attribute, source, program})
+	if strings.Count(source, secret.Scheme) > len(program.Secrets()) {
+		p.errorf(attribute, `holds %s as mere text: a secret is {{ "%[1]senv/CALLFLEET_SECRET_NAME"|secret }}`, secret.Scheme)
+	}
+	p.secrets = append(p.secrets, program.Secrets()...)
 	return program
+}
+
+// secretsOf are the secrets of all texts, each of them once.
+func (p *parser) secretsOf(t *Template) *call.Secrets {
+	if len(p.secrets) == 0 {
+		return nil
+	}
+	s := &call.Secrets{}
+	for _, ref := range p.secrets {
+		if one := (call.Secret{Mark: ref.Mark(), Reference: ref.String()}); !slices.Contains(s.List, one) {
+			s.List = append(s.List, one)
+		}
+	}
+	switch {
+	case t.payload == nil:
+	case t.payload.root != nil || t.payload.json:
+		s.Body = call.EscapeJSON
+	case escaping(t.ContentType) == sandbox.Form:
+		s.Body = call.EscapeForm
+	case escaping(t.ContentType) == sandbox.XML:
+		s.Body = call.EscapeXML
+	}
+	return s
 }
 
 func problemOf(attribute string, err error) Problem {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/credential"
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
 	"callfleet/internal/function"
@@ -138,14 +139,20 @@ func (c *cli) callPath(e embedding, open opener, sample *local.Sample) (function
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	authority, err := credential.New(c.cfg.Secrets, c.rt.Getenv)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	if e.slots == 0 {
-		caller, err := httpcall.New(httpcall.Options{Egress: policy})
+		caller, err := httpcall.New(httpcall.Options{Egress: policy, Auth: authority})
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		return template.NewRenderer(template.Options{}), caller, nil, nil
 	}
-	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, Egress: policy, Logger: c.rt.Logger})
+	member, err := fleet.New(open, fleet.Options{
+		Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, Egress: policy, Auth: authority, Logger: c.rt.Logger,
+	})
 	if err != nil {
 		return nil, nil, nil, err
 	}

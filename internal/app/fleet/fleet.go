@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/auth"
 	"callfleet/internal/ecs"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress"
@@ -38,6 +39,7 @@ type Options struct {
 	Egress         *egress.Policy        // where calls may go; nil is public addresses alone
 	Task           *ecs.Environment      // protected from scale-in while it makes calls; nil outside ECS
 	Protection     ecs.ProtectionOptions // of Task; what work is long is Drain, unless said
+	Auth           *auth.Authority       // gives calls their secrets, and is closed with the member; nil fails calls that need any
 	Logger         *slog.Logger
 	Tracers        trace.TracerProvider // nil is OpenTelemetry's global one
 }
@@ -61,7 +63,9 @@ func New(open func(context.Context) (*backend.Backend, error), o Options) (*Memb
 	if !o.Start && !o.Call {
 		return nil, errors.New("make fleet member: a role is needed")
 	}
-	caller, err := httpcall.New(httpcall.Options{Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit, Egress: o.Egress, TracerProvider: o.Tracers})
+	caller, err := httpcall.New(httpcall.Options{
+		Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit, Egress: o.Egress, Auth: o.Auth, TracerProvider: o.Tracers,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +107,9 @@ func (m *Member) Services() []lifecycle.Service {
 		},
 		Stop: func(context.Context) error {
 			m.caller.Close()
+			if o := m.options; o.Auth != nil {
+				o.Auth.Close()
+			}
 			m.backend.Close()
 			return nil
 		},

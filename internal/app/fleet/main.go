@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/credential"
 	"callfleet/internal/app/program"
 	"callfleet/internal/config"
 	"callfleet/internal/ecs"
@@ -63,13 +64,17 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machin
 	if err != nil {
 		return err
 	}
+	authority, err := credential.New(cfg.Secrets, rt.Getenv)
+	if err != nil {
+		return err
+	}
 	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
 		return backend.Open(ctx, WorkerBackend(cfg, rt))
 	}, Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
 		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
-		Egress: policy, Task: rt.Task, Protection: on.protection,
+		Egress: policy, Auth: authority, Task: rt.Task, Protection: on.protection,
 	})
 	if err != nil {
 		return err

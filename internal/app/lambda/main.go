@@ -14,8 +14,10 @@ import (
 	runtime "github.com/aws/aws-lambda-go/lambda"
 
 	"callfleet/internal/app/version"
+	"callfleet/internal/auth"
 	"callfleet/internal/config"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/secret"
 	"callfleet/internal/telemetry"
 	"callfleet/internal/template"
 )
@@ -66,7 +68,14 @@ func open(ctx context.Context, in config.Input, stderr io.Writer) (*Function, er
 	if err != nil {
 		return nil, err
 	}
-	caller, err := httpcall.New(httpcall.Options{Timeout: cfg.HTTPTimeout, MaxBody: cfg.ResponseLimit, Egress: policy})
+	// Without AWS's own stores of secrets and its signatures: a function carries
+	// no AWS SDK.
+	secrets, err := secret.NewResolver(secret.Options{Sources: cfg.Secrets.Sources(in.Getenv), Allow: cfg.Secrets.Allow, TTL: cfg.Secrets.TTL})
+	if err != nil {
+		return nil, err
+	}
+	authority := auth.New(auth.Options{Secrets: secrets})
+	caller, err := httpcall.New(httpcall.Options{Timeout: cfg.HTTPTimeout, MaxBody: cfg.ResponseLimit, Egress: policy, Auth: authority})
 	if err != nil {
 		return nil, err
 	}

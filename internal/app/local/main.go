@@ -7,7 +7,9 @@ import (
 	"io"
 	"syscall"
 
+	"callfleet/internal/app/credential"
 	"callfleet/internal/app/program"
+	"callfleet/internal/auth"
 	"callfleet/internal/config"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/lifecycle"
@@ -33,7 +35,12 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 }
 
 func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) error {
-	sample, caller, err := callPath(ctx, cfg, rt)
+	authority, err := credential.New(cfg.Secrets, rt.Getenv)
+	if err != nil {
+		return err
+	}
+	defer authority.Close()
+	sample, caller, err := callPath(ctx, cfg, authority, rt)
 	if err != nil {
 		return err
 	}
@@ -65,7 +72,7 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 
 // callPath makes what the Lambda endpoint calls with: it may call the sample API
 // as well, this one or the one elsewhere.
-func callPath(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) (sample *Sample, caller *httpcall.Client, err error) {
+func callPath(ctx context.Context, cfg *config.StepFunctions, a *auth.Authority, rt *program.Runtime) (sample *Sample, caller *httpcall.Client, err error) {
 	var own []string
 	if cfg.SamplesAt() != "" {
 		own = []string{cfg.SamplesAt()}
@@ -78,7 +85,7 @@ func callPath(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtim
 	}
 	policy, err := cfg.Egress.Policy(own...)
 	if err == nil {
-		caller, err = httpcall.New(httpcall.Options{Egress: policy})
+		caller, err = httpcall.New(httpcall.Options{Egress: policy, Auth: a})
 	}
 	if err != nil {
 		sample.Close()

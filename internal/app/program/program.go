@@ -62,6 +62,7 @@ type Runtime struct {
 	Logger    *slog.Logger
 	Telemetry *telemetry.Telemetry
 	Task      *ecs.Environment // nil outside ECS
+	Getenv    func(string) string
 }
 
 // Start sets up logs and telemetry; every field is required. On ECS it asks first which task this is,
@@ -69,7 +70,7 @@ type Runtime struct {
 func Start(ctx context.Context, o Options) (*Runtime, error) {
 	logger := telemetry.NewLogger(o.Stderr, o.Log.Level, o.Log.Format)
 	slog.SetDefault(logger)
-	r := &Runtime{Name: o.Name, Logger: logger, Task: ecs.FromEnv(o.Getenv)}
+	r := &Runtime{Name: o.Name, Logger: logger, Task: ecs.FromEnv(o.Getenv), Getenv: o.Getenv}
 	where := telemetry.Options{Service: "callfleet-" + o.Name, Version: version.Running(), Getenv: o.Getenv, Logger: logger}
 	if r.Task != nil {
 		where.Attributes = describe(ctx, r.Task, logger)

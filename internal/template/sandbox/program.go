@@ -3,6 +3,7 @@ package sandbox
 import (
 	"strings"
 
+	"callfleet/internal/secret"
 	"callfleet/internal/template/sandbox/parse"
 	"callfleet/internal/template/sandbox/token"
 	"callfleet/internal/template/sandbox/tree"
@@ -27,6 +28,8 @@ type Program struct {
 	asJSON bool       // the text is one value with |tojson and nothing else
 	names  []Use
 	keys   []Use
+
+	secrets []secret.Reference
 }
 
 // Use is a name in a text, its members with it.
@@ -47,7 +50,10 @@ func Compile(source string, at Position, engine Engine) (*Program, error) {
 	if err != nil {
 		return nil, advised(err, source, engine)
 	}
-	p := &Program{at: at, jinja: engine == Jinja2, body: parsed.Body, size: len(source), names: parsed.Names, keys: parsed.Keys}
+	p := &Program{at: at, jinja: engine == Jinja2, body: parsed.Body, size: len(source), names: parsed.Names, keys: parsed.Keys, secrets: parsed.Secrets}
+	if text, ok := fixed(p.body); ok && len(p.secrets) > 0 {
+		p.plain, p.body = text, nil
+	}
 	if len(p.body) == 1 {
 		if print, ok := p.body[0].(*tree.Print); ok {
 			_, p.asJSON = print.What.(*tree.ToJSON)

@@ -16,6 +16,9 @@ func (t *tokens) filter(of tree.Expr) (tree.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if id == "secret" {
+		return t.secret(of, p)
+	}
 	var f *filter.Filter
 	if t.jinja {
 		f = filter.Jinja(id)

@@ -5,6 +5,7 @@ package parse
 import (
 	"slices"
 
+	"callfleet/internal/secret"
 	"callfleet/internal/template/sandbox/token"
 	"callfleet/internal/template/sandbox/tree"
 	"callfleet/internal/template/sandbox/value"
@@ -17,6 +18,8 @@ type Result struct {
 	Names []Use
 	// Keys are where a key of hmac_sha256 is given.
 	Keys []Use
+	// Secrets are the references in the text, in their order.
+	Secrets []secret.Reference
 }
 
 // Use is a name with its members, such as user.tags, and its place.
@@ -33,10 +36,13 @@ type parser struct {
 	i     int
 	depth int
 
-	uses  []Use
-	keys  []Use
-	calls []Use           // of functions
-	bound map[string]bool // names that the text gives
+	captured int // tags around that take what is printed in them for a value
+
+	uses    []Use
+	keys    []Use
+	secrets []secret.Reference
+	calls   []Use           // of functions
+	bound   map[string]bool // names that the text gives
 }
 
 const maxBlockDepth = 50
@@ -56,7 +62,7 @@ func Document(list []token.Token, jinja bool) (Result, error) {
 	if body == nil {
 		body = tree.Block{} // remarks only
 	}
-	r := Result{Body: body, Keys: p.keys}
+	r := Result{Body: body, Keys: p.keys, Secrets: p.secrets}
 	for _, use := range p.uses {
 		if !p.bound[use.Path[0]] {
 			r.Names = append(r.Names, use)
@@ -127,9 +133,13 @@ func (p *parser) print(at value.Place) (tree.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	code.prints = p.captured == 0
 	what, err := code.wholeTuple()
 	if err != nil {
 		return nil, err
+	}
+	if s, ok := what.(*tree.Secret); ok {
+		p.secrets = append(p.secrets, s.Of)
 	}
 	return &tree.Print{Place: at, What: what, Path: tree.PathOf(what)}, nil
 }
@@ -176,6 +186,10 @@ func (p *parser) need(at value.Place, tag string, end ...string) (tree.Block, st
 
 // body is need for tags of two parts, whose end stands alone.
 func (p *parser) body(at value.Place, tag string) (tree.Block, error) {
+	if tag != "with" && tag != "block" {
+		p.captured++
+		defer func() { p.captured-- }()
+	}
 	b, _, rest, err := p.need(at, tag, "end"+tag)
 	if err == nil {
 		if tag == "block" || tag == "macro" {

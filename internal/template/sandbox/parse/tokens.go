@@ -15,6 +15,8 @@ type tokens struct {
 	i     int
 	end   value.Place // of the closing brace
 	depth int
+	// prints: between {{ and }}, and what is printed goes out as it is.
+	prints bool
 }
 
 const maxExprDepth = 50

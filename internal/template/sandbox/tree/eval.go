@@ -9,6 +9,8 @@ import (
 
 func (e *Literal) eval(*Run, *scope) (any, error) { return e.Value, nil }
 
+func (e *Secret) eval(*Run, *scope) (any, error) { return e.Mark, nil }
+
 func (e *Name) eval(r *Run, s *scope) (any, error) {
 	if err := r.Step(e.Place, 1); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"callfleet/internal/secret"
 	"callfleet/internal/template/sandbox/filter"
 	"callfleet/internal/template/sandbox/value"
 )
@@ -90,6 +91,13 @@ type (
 	// ToJSON is the filter of this name: alone in a text, its output is a JSON
 	// value whatever the params.
 	ToJSON struct{ *Apply }
+	// Secret prints a mark, for which the secret is put in when the request is
+	// sent: the template never has it.
+	Secret struct {
+		value.Place
+		Of   secret.Reference
+		Mark string
+	}
 	// Method is of.name(args).
 	Method struct {
 		value.Place

@@ -1,0 +1,114 @@
+package auth
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf16"
+
+	"callfleet/internal/template/sandbox/escape"
+)
+
+const (
+	// minScrub is the length from which a secret is looked for in answers: a
+	// shorter one is found where it is none.
+	minScrub = 8
+	scrubbed = "[secret]"
+)
+
+// needles are the texts that an answer must not show: secrets and what was made
+// of them, in each way in which they may be written, the longest first.
+func (g *Grant) needles() []string {
+	list := append(make([]string, 0, 2*(len(g.derived)+len(g.values)+1)), g.derived...)
+	for _, v := range g.values {
+		list = append(list, v.Reveal())
+	}
+	if g.token != nil {
+		list = append(list, g.token.value)
+	}
+	list = slices.DeleteFunc(list, func(s string) bool { return len(s) < minScrub })
+	for _, s := range list[:len(list):len(list)] {
+		list = appendForms(list, s)
+	}
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return slices.Compact(list)
+}
+
+// appendForms appends the ways in which an API writes s that are not s itself:
+// percent-encoded, as base64, in JSON, and in JSON that is a text in JSON, with
+// and without what writers of JSON escape of their own accord.
+func appendForms(list []string, s string) []string {
+	list = append(list, base64.StdEncoding.EncodeToString([]byte(s)))
+	if !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 || !escape.Unreserved(byte(c)) }) {
+		return list
+	}
+	list = append(list, escape.Percent(s), escape.Form(s))
+	for _, as := range []func(string) string{escape.JSON, htmlJSON, asciiJSON} {
+		once := as(s)
+		list = append(list, once, as(once))
+	}
+	return list
+}
+
+// htmlJSON escapes < > & too, as Go does.
+func htmlJSON(s string) string {
+	quoted, _ := json.Marshal(s) // a string always has JSON
+	return string(quoted[1 : len(quoted)-1])
+}
+
+// asciiJSON escapes all that is not ASCII, as Python does.
+func asciiJSON(s string) string {
+	var b strings.Builder
+	for _, c := range escape.JSON(s) {
+		if c < 0x80 {
+			b.WriteRune(c)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{c}) {
+			fmt.Fprintf(&b, "\\u%04x", unit)
+		}
+	}
+	return b.String()
+}
+
+// Scrub takes the secrets of the attempt out of an answer: headers, body and
+// texts that are made of it. What holds none is returned as it is.
+func (g *Grant) Scrub(header map[string][]string, body []byte) []byte {
+	for _, needle := range g.needles() {
+		for name, values := range header {
+			for i, v := range values {
+				if strings.Contains(v, needle) {
+					header[name][i] = strings.ReplaceAll(v, needle, scrubbed)
+				}
+			}
+		}
+		if bytes.Contains(body, []byte(needle)) {
+			body = bytes.ReplaceAll(body, []byte(needle), []byte(scrubbed))
+		}
+	}
+	return body
+}
+
+// Withhold takes the headers away that hold a secret.
+func (g *Grant) Withhold(header http.Header) {
+	for _, needle := range g.needles() {
+		for name, values := range header {
+			if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, needle) }) {
+				delete(header, name)
+			}
+		}
+	}
+}
+
+// ScrubText is Scrub for one text.
+func (g *Grant) ScrubText(text string) string {
+	for _, needle := range g.needles() {
+		text = strings.ReplaceAll(text, needle, scrubbed)
+	}
+	return text
+}

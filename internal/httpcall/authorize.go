@@ -1,0 +1,159 @@
+package httpcall
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"callfleet/internal/auth"
+	"callfleet/internal/call"
+	"callfleet/internal/httpcall/h1"
+	"callfleet/internal/secret"
+)
+
+// sealed is a request with marks in place of secrets, which are put in on each
+// attempt and stay in that attempt. It is nil for a request without any.
+type sealed struct {
+	rendered call.Rendered
+	grant    *auth.Grant // of the attempt under way; nil before it has one
+	renewed  bool        // a 401 was answered by a new token once
+}
+
+// hiddenInURL stands for a secret in URLs that are shown.
+const hiddenInURL = "***"
+
+// conceal writes text for people: without marks, whose use would be to ask for
+// the secret elsewhere.
+func conceal(text string, r call.Rendered, as func(reference string) string) string {
+	if r.Secrets == nil || !strings.Contains(text, secret.MarkPrefix) {
+		return text
+	}
+	for _, s := range r.Secrets.List {
+		text = strings.ReplaceAll(text, s.Mark, as(s.Reference))
+	}
+	return text
+}
+
+func inURL(string) string { return hiddenInURL }
+
+func inText(reference string) string { return "[" + reference + "]" }
+
+// authorize puts secrets and credentials into req, and returns what carries it.
+func (c *Client) authorize(ctx context.Context, p *plan, req *http.Request) (http.RoundTripper, error) {
+	grant, err := c.opts.Auth.Apply(ctx, req, p.sealed.rendered, c.http)
+	if err != nil {
+		return nil, err
+	}
+	p.sealed.grant = grant
+	if grant.Identity == nil {
+		return c.http, nil
+	}
+	return c.identified.get(grant.Identity, c.opts), nil
+}
+
+// leave is called before a redirect to another origin is followed. What may
+// not go there is taken out; what cannot be is not followed.
+func (s *sealed) leave(next *http.Request) error {
+	if s.grant.InBody() && next.GetBody != nil {
+		return fmt.Errorf("%w: it leads to another server, %s, and the body holds a secret", errRedirect, s.grant.ScrubText(bareURL(next.URL)))
+	}
+	s.grant.Withhold(next.Header)
+	return nil
+}
+
+// renew reports whether a call that was answered with 401 is worth one
+// repetition with a new token, which is not counted against its attempts.
+func (c *Client) renew(ctx context.Context, p *plan, rep reply) bool {
+	if rep.status != http.StatusUnauthorized || p.sealed == nil || p.sealed.renewed || ctx.Err() != nil || !c.opts.Auth.Refused(p.sealed.grant) {
+		return false
+	}
+	p.sealed.renewed = true
+	p.policy.attempts++
+	p.retrying(ctx, pause{}, rep, nil)
+	return true
+}
+
+// scrub takes the attempt's secrets out of what came of it.
+func (s *sealed) scrub(rep *reply, flt *fault) {
+	if s.grant == nil {
+		return
+	}
+	rep.body = s.grant.Scrub(rep.header, rep.body)
+	if flt != nil {
+		flt.reason = s.grant.ScrubText(flt.reason)
+	}
+}
+
+// What is kept of transports with client certificates.
+const (
+	maxIdentified  = 64
+	idleIdentified = 10 * time.Minute
+)
+
+// identified are the transports with client certificates: connections are not
+// shared between identities, nor between a certificate and its successor.
+type identified struct {
+	mu    sync.Mutex
+	known map[[32]byte]*identifiedTransport // guarded by mu
+}
+
+type identifiedTransport struct {
+	*h1.Transport
+	used time.Time // guarded by identified.mu
+}
+
+func (s *identified) get(id *auth.Identity, o Options) *h1.Transport {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.known[id.ID]; t != nil {
+		t.used = now
+		return t.Transport
+	}
+	s.makeRoom(now)
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.TLS != nil {
+		cfg = o.TLS.Clone()
+	}
+	cfg.Certificates, cfg.GetClientCertificate, cfg.ClientSessionCache = []tls.Certificate{id.Certificate}, nil, nil
+	if id.Roots != nil {
+		cfg.RootCAs = id.Roots
+	}
+	o.TLS = cfg
+	t := &identifiedTransport{newTransport(o, o.Egress), now}
+	if s.known == nil {
+		s.known = map[[32]byte]*identifiedTransport{}
+	}
+	s.known[id.ID] = t
+	return t.Transport
+}
+
+// makeRoom drops what was not used for long, and the oldest if there are too
+// many. Calls under way on them go on. It is called with mu held.
+func (s *identified) makeRoom(now time.Time) {
+	var oldest *[32]byte
+	for id, t := range s.known {
+		if now.Sub(t.used) > idleIdentified {
+			t.CloseIdleConnections()
+			delete(s.known, id)
+		} else if oldest == nil || t.used.Before(s.known[*oldest].used) {
+			oldest = &id
+		}
+	}
+	if len(s.known) >= maxIdentified {
+		s.known[*oldest].CloseIdleConnections()
+		delete(s.known, *oldest)
+	}
+}
+
+func (s *identified) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.known {
+		t.CloseIdleConnections()
+	}
+}
