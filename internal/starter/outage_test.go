@@ -16,7 +16,7 @@ import (
 	"callfleet/internal/stepfn/stepfntest"
 )
 
-const lease = 800 * time.Millisecond
+const lease = 1500 * time.Millisecond
 
 // setupOutage is setup with a queue that gives up on a message soon, and a
 // starter that logs.

@@ -143,12 +143,12 @@ func TestLeaseAndHeartbeatsAreKeptWhileDraining(t *testing.T) {
 	t.Parallel()
 	reached, release := make(chan struct{}), make(chan struct{})
 	began := time.Now()
-	b := setup(t, 500*time.Millisecond, func(w http.ResponseWriter, r *http.Request) {
+	b := setup(t, 2*time.Second, func(w http.ResponseWriter, r *http.Request) {
 		close(reached) // panics at a second call
 		<-release
 		answer(w, r)
 	})
-	b.opts.HeartbeatEvery = 100 * time.Millisecond
+	b.opts.HeartbeatEvery = 200 * time.Millisecond
 	b.opts.DrainTimeout = time.Minute
 	b.send(t, 1, nil)
 	w, stop := b.run(t)
@@ -157,7 +157,7 @@ func TestLeaseAndHeartbeatsAreKeptWhileDraining(t *testing.T) {
 	go func() { stopped <- stop() }()
 	other, _ := b.run(t)
 	before := b.sfn.Task("t-1").Beats
-	b.sfn.Wait(t, func() bool { return b.sfn.Task("t-1").Beats >= before+15 }) // more than a second
+	b.sfn.Wait(t, func() bool { return b.sfn.Task("t-1").Beats >= before+15 }) // longer than a lease
 	if at := w.Oldest(); !at.After(began) || time.Since(at) < time.Second {
 		t.Errorf("the oldest task came at %s", at)
 	}

@@ -139,7 +139,7 @@ func TestPoisonGoesToTheDeadLetterQueue(t *testing.T) {
 // A crash between report and ack: the message comes again, and is dropped.
 func TestRedeliveryAfterTheReportCallsNothing(t *testing.T) {
 	t.Parallel()
-	b := setup(t, 300*time.Millisecond, answer)
+	b := setup(t, 2*time.Second, answer)
 	b.deps.Tasks = &faulty{Consumer: b.tasks, ack: errors.New("the process died")}
 	b.send(t, 1, nil)
 	w, _ := b.run(t)
@@ -179,15 +179,15 @@ func TestLeaseAndHeartbeatsAreKept(t *testing.T) {
 	t.Parallel()
 	const calls = 100
 	release := make(chan struct{})
-	b := setup(t, 2*time.Second, func(w http.ResponseWriter, r *http.Request) {
+	b := setup(t, 4*time.Second, func(w http.ResponseWriter, r *http.Request) {
 		<-release
 		answer(w, r)
 	})
 	b.opts.Slots = calls
-	b.opts.HeartbeatEvery = 200 * time.Millisecond
+	b.opts.HeartbeatEvery = 300 * time.Millisecond
 	b.send(t, calls, nil)
 	w, _ := b.run(t)
-	b.sfn.Wait(t, func() bool { // some 3 s, longer than a lease
+	b.sfn.Wait(t, func() bool { // some 5 s, longer than a lease
 		for i := 1; i <= calls; i++ {
 			if b.sfn.Task(fmt.Sprintf("t-%d", i)).Beats < 16 {
 				return false
