@@ -30,6 +30,7 @@ import (
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
 )
 
@@ -92,7 +93,7 @@ func newBench(b *testing.B) *bench {
 		_, _ = io.WriteString(w, `{"ok":true}`)
 	}))
 	b.Cleanup(api.Close)
-	item, err := template.FromPlain(fmt.Appendf(nil, plainTemplate, api.URL))
+	item, err := itemjson.FromPlain(fmt.Appendf(nil, plainTemplate, api.URL))
 	if err != nil {
 		b.Fatal(err)
 	}

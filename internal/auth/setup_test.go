@@ -20,6 +20,7 @@ import (
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/secret"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -102,7 +103,7 @@ func (c *caller) do(fields map[string]any, params string) (call.Result, error) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	item, err := template.FromPlain(plain)
+	item, err := itemjson.FromPlain(plain)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 // A template that means harm ends its own call with a failure that names the
@@ -155,7 +156,7 @@ func wantRefused(t *testing.T, attributes map[string]any, refused bool, says []s
 	if err != nil {
 		t.Fatal(err)
 	}
-	item, err := template.FromPlain(plain)
+	item, err := itemjson.FromPlain(plain)
 	if err != nil {
 		t.Fatal(err)
 	}

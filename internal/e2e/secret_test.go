@@ -30,6 +30,7 @@ import (
 	"callfleet/internal/httpcall"
 	secrets "callfleet/internal/secret"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 // needle tells a secret from all else, however it was cut.
@@ -229,7 +230,7 @@ func writePreview(t *testing.T, out *bytes.Buffer, fields map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	item, err := template.FromPlain(data)
+	item, err := itemjson.FromPlain(data)
 	if err != nil {
 		t.Fatal(err)
 	}

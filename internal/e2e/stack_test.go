@@ -31,6 +31,7 @@ import (
 	"callfleet/internal/producer"
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
 )
 
@@ -190,7 +191,7 @@ func (s *stack) put(t *testing.T, attributes map[string]any) store.Key {
 	if err != nil {
 		t.Fatal(err)
 	}
-	item, err := template.FromPlain(plain)
+	item, err := itemjson.FromPlain(plain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"callfleet/internal/call"
-	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
 )
 
@@ -32,7 +32,7 @@ func (d *declaring) Get(_ context.Context, k store.Key) (store.Item, error) {
 
 func TestCheckedRefusesParams(t *testing.T) {
 	t.Parallel()
-	item, err := template.FromPlain([]byte(`{"name":"a","method":"GET","url":"https://h/{{ id }}","params":{"required":["id"],"properties":{"id":{"type":"string"}}}}`))
+	item, err := itemjson.FromPlain([]byte(`{"name":"a","method":"GET","url":"https://h/{{ id }}","params":{"required":["id"],"properties":{"id":{"type":"string"}}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}

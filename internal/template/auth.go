@@ -8,6 +8,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/secret"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/pin"
 	"callfleet/internal/template/sandbox"
 )
@@ -80,40 +81,40 @@ func authKinds() []kindSpec {
 const maxAuth = 4 // kinds of one template
 
 // auth reads one map, or a list of maps that are applied in their order.
-func (p *parser) auth(t *Template, attributes *attribute) {
-	a := attributes.get("auth")
+func (p *parser) auth(t *Template, attributes *itemjson.Attribute) {
+	a := attributes.Get("auth")
 	switch {
-	case a == nil || a.kind == "NULL":
-	case a.kind == "M":
+	case a == nil || a.Kind == "NULL":
+	case a.Kind == "M":
 		p.authOf(t, "auth", a)
-	case a.kind == "L" && len(a.items) <= maxAuth:
-		for i, item := range a.items {
+	case a.Kind == "L" && len(a.Items) <= maxAuth:
+		for i, one := range a.Items {
 			at := "auth." + strconv.Itoa(i)
-			if item.kind != "M" {
-				p.errorf(at, "must be a map (M), is %s", item.kind)
+			if one.Kind != "M" {
+				p.errorf(at, "must be a map (M), is %s", one.Kind)
 				continue
 			}
-			p.authOf(t, at, item)
+			p.authOf(t, at, one)
 		}
-	case a.kind == "L":
-		p.errorf("auth", "has %d, at most %d are allowed", len(a.items), maxAuth)
+	case a.Kind == "L":
+		p.errorf("auth", "has %d, at most %d are allowed", len(a.Items), maxAuth)
 	default:
-		p.errorf("auth", "must be a map (M), or a list (L) of maps, is %s", a.kind)
+		p.errorf("auth", "must be a map (M), or a list (L) of maps, is %s", a.Kind)
 	}
 }
 
-func (p *parser) authOf(t *Template, at string, a *attribute) {
+func (p *parser) authOf(t *Template, at string, a *itemjson.Attribute) {
 	kinds := authKinds()
 	var names []string
 	for _, k := range kinds {
 		names = append(names, string(k.kind))
 	}
-	kind := a.get("type")
-	if kind == nil || kind.kind != "S" {
+	kind := a.Get("type")
+	if kind == nil || kind.Kind != "S" {
 		p.errorf(at+".type", "must be one of %s", strings.Join(names, ", "))
 		return
 	}
-	i := slices.Index(names, kind.text)
+	i := slices.Index(names, kind.Text)
 	if i < 0 {
 		p.errorf(at+".type", "must be one of %s", strings.Join(names, ", "))
 		return
@@ -128,7 +129,7 @@ type authBuilder struct {
 	parser   *parser
 	template *Template
 	at       string
-	of       *attribute
+	of       *itemjson.Attribute
 	spec     kindSpec
 	index    int
 }
@@ -145,9 +146,9 @@ func (b *authBuilder) build() {
 		known = append(known, "keys")
 		b.keys()
 	}
-	for _, m := range b.of.members {
-		if !slices.Contains(known, m.name) {
-			b.parser.errorf(b.at+"."+strings.ToValidUTF8(m.name, "?"), "is unknown: %s has %s", b.spec.kind, strings.Join(known[1:], ", "))
+	for _, m := range b.of.Members {
+		if !slices.Contains(known, m.Name) {
+			b.parser.errorf(b.at+"."+strings.ToValidUTF8(m.Name, "?"), "is unknown: %s has %s", b.spec.kind, strings.Join(known[1:], ", "))
 		}
 	}
 	b.whole()
@@ -155,26 +156,26 @@ func (b *authBuilder) build() {
 
 func (b *authBuilder) field(f fieldSpec) {
 	at := b.at + "." + f.name
-	value := b.of.get(f.name)
+	value := b.of.Get(f.name)
 	switch {
-	case value == nil || value.kind == "NULL" || value.kind == "S" && value.text == "":
+	case value == nil || value.Kind == "NULL" || value.Kind == "S" && value.Text == "":
 		if f.required {
 			b.parser.errorf(at, "is missing")
 		}
 		return
-	case f.name == "scopes" && value.kind == "L":
+	case f.name == "scopes" && value.Kind == "L":
 		value = b.joined(at, value)
-	case value.kind != "S":
-		b.parser.errorf(at, "must be a text (S), is %s", value.kind)
+	case value.Kind != "S":
+		b.parser.errorf(at, "must be a text (S), is %s", value.Kind)
 		return
 	}
 	switch {
-	case f.fixed && strings.Contains(value.text, "{"):
+	case f.fixed && strings.Contains(value.Text, "{"):
 		b.parser.errorf(at, "cannot be templated")
-	case f.oneOf != nil && !slices.Contains(f.oneOf, value.text):
+	case f.oneOf != nil && !slices.Contains(f.oneOf, value.Text):
 		b.parser.errorf(at, "must be %s", strings.Join(f.oneOf, " or "))
 	default:
-		b.set(at, value.text, f)
+		b.set(at, value.Text, f)
 	}
 }
 
@@ -218,16 +219,16 @@ func (p *parser) compileAuth(at, text string, f fieldSpec) *sandbox.Program {
 }
 
 // joined is a list of scopes as OAuth2 writes it.
-func (b *authBuilder) joined(at string, list *attribute) *attribute {
+func (b *authBuilder) joined(at string, list *itemjson.Attribute) *itemjson.Attribute {
 	var scopes []string
-	for _, item := range list.items {
-		if item.kind != "S" {
+	for _, one := range list.Items {
+		if one.Kind != "S" {
 			b.parser.errorf(at, "must be a text (S), or a list (L) of texts")
-			return &attribute{kind: "S"}
+			return &itemjson.Attribute{Kind: "S"}
 		}
-		scopes = append(scopes, item.text)
+		scopes = append(scopes, one.Text)
 	}
-	return &attribute{kind: "S", text: strings.Join(scopes, " ")}
+	return &itemjson.Attribute{Kind: "S", Text: strings.Join(scopes, " ")}
 }
 
 const maxKeys = 5
@@ -235,27 +236,27 @@ const maxKeys = 5
 // keys are those of hmac: one text, or a list for rotation.
 func (b *authBuilder) keys() {
 	at := b.at + ".keys"
-	value := b.of.get("keys")
-	var list []*attribute
+	value := b.of.Get("keys")
+	var list []*itemjson.Attribute
 	switch {
 	case value == nil:
 		b.parser.errorf(at, "is missing")
 		return
-	case value.kind == "S":
-		list = []*attribute{value}
-	case value.kind == "L" && 1 <= len(value.items) && len(value.items) <= maxKeys:
-		list = value.items
+	case value.Kind == "S":
+		list = []*itemjson.Attribute{value}
+	case value.Kind == "L" && 1 <= len(value.Items) && len(value.Items) <= maxKeys:
+		list = value.Items
 	default:
 		b.parser.errorf(at, "must be a reference (S), or a list (L) of 1 to %d", maxKeys)
 		return
 	}
 	b.auth().Keys = make([]string, len(list))
-	for i, item := range list {
-		if item.kind != "S" {
+	for i, one := range list {
+		if one.Kind != "S" {
 			b.parser.errorf(at, "must be a reference (S), or a list (L) of 1 to %d", maxKeys)
 			return
 		}
-		b.set(at, item.text, fieldSpec{secret: true, target: func(a *call.Auth) *string { return &a.Keys[i] }})
+		b.set(at, one.Text, fieldSpec{secret: true, target: func(a *call.Auth) *string { return &a.Keys[i] }})
 	}
 	for _, f := range b.template.authFields {
 		if f.auth == b.index { // the rendering would write to what all calls share
@@ -279,10 +280,10 @@ func (b *authBuilder) whole() {
 			p.errorf(b.at+".name", "is no header name, or one that the HTTP client sets")
 		}
 	case call.AuthSigV4:
-		if (b.of.get("accessKeyId") == nil) != (b.of.get("secretAccessKey") == nil) {
+		if (b.of.Get("accessKeyId") == nil) != (b.of.Get("secretAccessKey") == nil) {
 			p.errorf(b.at+".accessKeyId", "and secretAccessKey must be given both, or neither for the worker's own credentials")
 		}
-		if b.of.get("sessionToken") != nil && b.of.get("secretAccessKey") == nil {
+		if b.of.Get("sessionToken") != nil && b.of.Get("secretAccessKey") == nil {
 			p.errorf(b.at+".sessionToken", "needs accessKeyId and secretAccessKey")
 		}
 	case call.AuthOAuth2:

@@ -9,11 +9,12 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/secret"
+	"callfleet/internal/template/itemjson"
 )
 
 func parsePlain(t *testing.T, plain string) (*Template, error) {
 	t.Helper()
-	item, err := FromPlain([]byte(plain))
+	item, err := itemjson.FromPlain([]byte(plain))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,15 +215,15 @@ func TestRenderedAuthIsSharedWhenItIsFixed(t *testing.T) {
 func TestAuthRoundTrip(t *testing.T) {
 	t.Parallel()
 	plain := withAuth(`[{"type":"hmac","keys":["secret://env/A","secret://env/B"]}]`)
-	item, err := FromPlain([]byte(plain))
+	item, err := itemjson.FromPlain([]byte(plain))
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := ToPlain(item)
+	back, err := itemjson.ToPlain(item)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := FromPlain(back)
+	again, err := itemjson.FromPlain(back)
 	if err != nil || string(again) != string(item) || !strings.Contains(string(item), `"auth":{"L":[{"M":{"type":{"S":"hmac"},"keys":{"L":[{"S":"secret://env/A"}`) {
 		t.Errorf("%s, %v, want %s", again, err, item)
 	}

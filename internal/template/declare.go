@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/schema"
 )
 
 // declared reads the schema of the params, and the example.
-func (p *parser) declared(t *Template, attributes *attribute) {
+func (p *parser) declared(t *Template, attributes *itemjson.Attribute) {
 	if text := p.object(attributes, "params"); text != nil {
 		var err error
 		if t.schema, err = schema.Compile(text); err != nil {
@@ -19,16 +20,16 @@ func (p *parser) declared(t *Template, attributes *attribute) {
 }
 
 // object reads an attribute of type M as the JSON object it stands for.
-func (p *parser) object(attributes *attribute, name string) json.RawMessage {
-	a := attributes.get(name)
-	if a == nil || a.kind == "NULL" {
+func (p *parser) object(attributes *itemjson.Attribute, name string) json.RawMessage {
+	a := attributes.Get(name)
+	if a == nil || a.Kind == "NULL" {
 		return nil
 	}
-	if a.kind != "M" {
-		p.errorf(name, "must be a map (M), is %s", a.kind)
+	if a.Kind != "M" {
+		p.errorf(name, "must be a map (M), is %s", a.Kind)
 		return nil
 	}
-	text, err := a.appendPlain(nil)
+	text, err := a.AppendPlain(nil)
 	if err != nil {
 		p.errorf(name, "%v", err)
 		return nil

@@ -6,10 +6,11 @@ import (
 	"fmt"
 
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 func Example() {
-	item, err := template.FromPlain([]byte(`{
+	item, err := itemjson.FromPlain([]byte(`{
 		"name": "create-user", "method": "POST",
 		"url": "https://api.example.com/tenants/{{ tenant }}/users?notify={{ notify|default:\"no\" }}",
 		"headers": {"Authorization": "Bearer {{ token }}"},

@@ -15,9 +15,9 @@ import (
 // names that the template does not declare, an example that does not render,
 // clocks that cannot be kept, secrets in clear text. The error is an *Error
 // with every mistake; warnings are what is no mistake but worth a look.
-func Lint(item json.RawMessage) (t *Template, warnings []Problem, _ error) {
+func Lint(raw json.RawMessage) (t *Template, warnings []Problem, _ error) {
 	p := &parser{}
-	if t = p.template(item); t != nil {
+	if t = p.template(raw); t != nil {
 		p.names(t)
 		p.clocks(t)
 		for _, text := range p.texts {

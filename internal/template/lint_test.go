@@ -10,6 +10,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 const declared = `"params":{"type":"object","required":["id"],"properties":{"id":{"type":"string"},"user":{"type":"object","properties":{"name":{"type":"string"}}},
@@ -50,7 +51,7 @@ func TestLint(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			it, err := template.FromPlain([]byte(`{"name":"a","method":"POST",` + tt.template + `}`))
+			it, err := itemjson.FromPlain([]byte(`{"name":"a","method":"POST",` + tt.template + `}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +78,7 @@ func TestLint(t *testing.T) {
 // rendered.
 func TestRenderChecksDeclaredParams(t *testing.T) {
 	t.Parallel()
-	it, err := template.FromPlain([]byte(`{"name":"a","method":"POST","url":"https://h/{{ id|default:\"x\" }}",` + declared + `}`))
+	it, err := itemjson.FromPlain([]byte(`{"name":"a","method":"POST","url":"https://h/{{ id|default:\"x\" }}",` + declared + `}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 //go:embed testdata/blns/blns.json
@@ -122,7 +123,7 @@ func TestNaughtyStrings(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				it, err := template.FromPlain(plain)
+				it, err := itemjson.FromPlain(plain)
 				if err != nil {
 					t.Fatal(err)
 				}

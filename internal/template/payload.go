@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/sandbox"
 )
 
@@ -27,7 +28,7 @@ type leaf struct {
 	next      *leaf
 }
 
-func (p *parser) payload(t *Template, attributes *attribute) {
+func (p *parser) payload(t *Template, attributes *itemjson.Attribute) {
 	if kind := p.text(attributes, "contentType", false); kind != "" {
 		if t.ContentType != "" {
 			p.errorf("contentType", "is given by the Content-Type header already")
@@ -36,16 +37,16 @@ func (p *parser) payload(t *Template, attributes *attribute) {
 			t.headers = append(t.headers, header{"Content-Type", "contentType", p.compile("contentType", kind, sandbox.Text)})
 		}
 	}
-	a := attributes.get("payload")
+	a := attributes.Get("payload")
 	switch {
-	case a == nil || a.kind == "NULL" || a.kind == "S" && a.text == "":
+	case a == nil || a.Kind == "NULL" || a.Kind == "S" && a.Text == "":
 		return
-	case a.kind == "S":
-		p.textPayload(t, a.text)
-	case a.kind == "M" || a.kind == "L":
+	case a.Kind == "S":
+		p.textPayload(t, a.Text)
+	case a.Kind == "M" || a.Kind == "L":
 		p.structuredPayload(t, a)
 	default:
-		p.errorf("payload", "must be a text (S), a map (M) or a list (L), is %s", a.kind)
+		p.errorf("payload", "must be a text (S), a map (M) or a list (L), is %s", a.Kind)
 	}
 }
 
@@ -57,7 +58,7 @@ func (p *parser) textPayload(t *Template, text string) {
 	t.payload = &payload{text: p.compile("payload", text, at), json: at == sandbox.JSON}
 }
 
-func (p *parser) structuredPayload(t *Template, a *attribute) {
+func (p *parser) structuredPayload(t *Template, a *itemjson.Attribute) {
 	if t.ContentType == "" {
 		p.setContentType(t, "application/json")
 	}
@@ -123,35 +124,35 @@ func (b *leafBuilder) add(l *leaf) {
 
 func (b *leafBuilder) close() { b.add(&leaf{attribute: "payload"}) }
 
-func (b *leafBuilder) value(at string, a *attribute) {
-	switch a.kind {
+func (b *leafBuilder) value(at string, a *itemjson.Attribute) {
+	switch a.Kind {
 	case "S":
-		b.text(at, a.text)
+		b.text(at, a.Text)
 	case "N", "BOOL":
-		b.fixed.WriteString(a.text)
+		b.fixed.WriteString(a.Text)
 	case "NULL":
 		b.fixed.WriteString("null")
 	case "L":
 		b.fixed.WriteByte('[')
-		for i, item := range a.items {
+		for i, one := range a.Items {
 			if i > 0 {
 				b.fixed.WriteByte(',')
 			}
-			b.value(at+"."+strconv.Itoa(i), item)
+			b.value(at+"."+strconv.Itoa(i), one)
 		}
 		b.fixed.WriteByte(']')
 	case "M":
 		b.fixed.WriteByte('{')
-		for i, m := range a.members {
+		for i, m := range a.Members {
 			if i > 0 {
 				b.fixed.WriteByte(',')
 			}
-			b.fixed.Write(append(appendString(nil, m.name), ':'))
-			b.value(at+"."+m.name, m.value)
+			b.fixed.Write(append(itemjson.AppendString(nil, m.Name), ':'))
+			b.value(at+"."+m.Name, m.Value)
 		}
 		b.fixed.WriteByte('}')
 	default:
-		b.parser.errorf(at, "has type %s, a payload may hold S, N, BOOL, NULL, M and L", a.kind)
+		b.parser.errorf(at, "has type %s, a payload may hold S, N, BOOL, NULL, M and L", a.Kind)
 	}
 }
 
@@ -162,27 +163,27 @@ func (b *leafBuilder) text(at, source string) {
 		return
 	}
 	if fixed, ok := program.Static(); ok {
-		b.fixed.Write(appendString(nil, fixed))
+		b.fixed.Write(itemjson.AppendString(nil, fixed))
 		return
 	}
 	b.add(&leaf{attribute: at, program: program})
 }
 
 // plainHeaders reads headers that are kept as JSON text.
-func plainHeaders(text string) (*attribute, error) {
+func plainHeaders(text string) (*itemjson.Attribute, error) {
 	if !json.Valid([]byte(text)) {
 		return nil, errors.New("holds a text that is not JSON: quote templates within it as in \"Bearer {{ token }}\"")
 	}
-	a := &attribute{kind: "M"}
-	err := eachMember(json.RawMessage(text), func(name string, value json.RawMessage) error {
-		v := &attribute{kind: "S"}
+	a := &itemjson.Attribute{Kind: "M"}
+	err := itemjson.EachMember(json.RawMessage(text), func(name string, value json.RawMessage) error {
+		v := &itemjson.Attribute{Kind: "S"}
 		if value[0] != '"' {
 			return fmt.Errorf("%s: must be a string", name)
 		}
-		if err := json.Unmarshal(value, &v.text); err != nil {
+		if err := json.Unmarshal(value, &v.Text); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		a.members = append(a.members, attributeMember{name, v})
+		a.Members = append(a.Members, itemjson.Member{Name: name, Value: v})
 		return nil
 	})
 	return a, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"callfleet/internal/call"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/sandbox"
 )
 
@@ -138,7 +139,7 @@ func (x *rendering) structure(l *leaf) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			body = appendString(body, text)
+			body = itemjson.AppendString(body, text)
 		}
 	}
 	return body, nil

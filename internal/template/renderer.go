@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/sandbox"
 )
 
@@ -108,23 +109,23 @@ func oneLine(s string) string {
 }
 
 // compile parses an item, or finds it in the cache.
-func (r *Renderer) compile(item json.RawMessage) (*Template, error) {
-	if len(item) > MaxItemBytes {
-		return Parse(item)
+func (r *Renderer) compile(raw json.RawMessage) (*Template, error) {
+	if len(raw) > itemjson.MaxBytes {
+		return Parse(raw)
 	}
-	c := r.lookUp(item)
+	c := r.lookUp(raw)
 	c.once.Do(func() { c.template, c.err = Parse(json.RawMessage(c.item)) })
 	return c.template, c.err
 }
 
-func (r *Renderer) lookUp(item json.RawMessage) *compiled {
+func (r *Renderer) lookUp(raw json.RawMessage) *compiled {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e, ok := r.cached[string(item)]; ok {
+	if e, ok := r.cached[string(raw)]; ok {
 		r.recent.MoveToFront(e)
 		return e.Value.(*compiled)
 	}
-	c := &compiled{item: string(item)}
+	c := &compiled{item: string(raw)}
 	r.cached[c.item] = r.recent.PushFront(c)
 	r.bytes += len(c.item)
 	for r.recent.Len() > r.options.MaxCached || r.bytes > r.options.MaxCachedBytes && r.recent.Len() > 1 {

@@ -38,6 +38,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/secret"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/pin"
 	"callfleet/internal/template/sandbox"
 	"callfleet/internal/template/schema"
@@ -45,10 +46,7 @@ import (
 
 // What an item may be.
 const (
-	// MaxItemBytes bounds an item: DynamoDB's own bound.
-	MaxItemBytes   = 400 << 10
 	maxHeaders     = 100
-	maxDepth       = 64
 	maxTimeout     = 900 // seconds: the task's own timeout
 	maxAttempts    = 100
 	maxDelay       = 900 // seconds
@@ -122,9 +120,9 @@ func (e *Error) Error() string {
 }
 
 // Parse reads a DynamoDB JSON item. The error is an *Error with every mistake.
-func Parse(item json.RawMessage) (*Template, error) {
+func Parse(raw json.RawMessage) (*Template, error) {
 	p := &parser{}
-	t := p.template(item)
+	t := p.template(raw)
 	if len(p.problems) > 0 {
 		return nil, &Error{Template: p.title(), Problems: p.problems}
 	}
@@ -158,12 +156,12 @@ func (p *parser) errorf(attribute, format string, args ...any) {
 	p.problems = append(p.problems, Problem{Attribute: attribute, Message: fmt.Sprintf(format, args...)})
 }
 
-func (p *parser) template(item json.RawMessage) *Template {
-	if len(item) > MaxItemBytes {
-		p.errorf("", "has %d bytes, at most %d are allowed", len(item), MaxItemBytes)
+func (p *parser) template(raw json.RawMessage) *Template {
+	if len(raw) > itemjson.MaxBytes {
+		p.errorf("", "has %d bytes, at most %d are allowed", len(raw), itemjson.MaxBytes)
 		return nil
 	}
-	attributes, err := decodeItem(item)
+	attributes, err := itemjson.Decode(raw)
 	if err != nil {
 		p.errorf("", "%v", err)
 		return nil
@@ -197,7 +195,7 @@ func (p *parser) template(item json.RawMessage) *Template {
 	if p.url != "" && (len(t.auth) > 0 || t.secrets != nil) {
 		p.check("url", pin.Check(p.url))
 	}
-	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.get("timeoutSeconds"), maxTimeout)) * time.Second
+	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.Get("timeoutSeconds"), maxTimeout)) * time.Second
 	p.retry(t, attributes)
 	p.declared(t, attributes)
 	return t
@@ -210,33 +208,33 @@ func (p *parser) check(attribute string, err error) {
 }
 
 // text reads an attribute of type S.
-func (p *parser) text(attributes *attribute, name string, required bool) string {
-	a := attributes.get(name)
+func (p *parser) text(attributes *itemjson.Attribute, name string, required bool) string {
+	a := attributes.Get(name)
 	switch {
-	case a == nil || a.kind == "NULL":
+	case a == nil || a.Kind == "NULL":
 		if required {
 			p.errorf(name, "is missing")
 		}
-	case a.kind != "S":
-		p.errorf(name, "must be a text (S), is %s", a.kind)
-	case a.text == "" && required:
+	case a.Kind != "S":
+		p.errorf(name, "must be a text (S), is %s", a.Kind)
+	case a.Text == "" && required:
 		p.errorf(name, "is empty")
 	default:
-		return a.text
+		return a.Text
 	}
 	return ""
 }
 
 // number reads an attribute of type N: a whole number from 1 to limit.
-func (p *parser) number(name string, a *attribute, limit int) int {
-	if a == nil || a.kind == "NULL" {
+func (p *parser) number(name string, a *itemjson.Attribute, limit int) int {
+	if a == nil || a.Kind == "NULL" {
 		return 0
 	}
-	if a.kind != "N" {
-		p.errorf(name, "must be a number (N), is %s", a.kind)
+	if a.Kind != "N" {
+		p.errorf(name, "must be a number (N), is %s", a.Kind)
 		return 0
 	}
-	n, ok := wholeNumber(a.text)
+	n, ok := itemjson.WholeNumber(a.Text)
 	if !ok || n < 1 || n > limit {
 		p.errorf(name, "must be a whole number from 1 to %d", limit)
 		return 0
@@ -301,10 +299,10 @@ func (p *parser) staticURL(url string) {
 	}
 }
 
-func (p *parser) headers(t *Template, attributes *attribute) {
-	a := attributes.get("headers")
-	if a != nil && a.kind == "S" && strings.TrimSpace(a.text) != "" {
-		plain, err := plainHeaders(a.text)
+func (p *parser) headers(t *Template, attributes *itemjson.Attribute) {
+	a := attributes.Get("headers")
+	if a != nil && a.Kind == "S" && strings.TrimSpace(a.Text) != "" {
+		plain, err := plainHeaders(a.Text)
 		if err != nil {
 			p.errorf("headers", "%v", err)
 			return
@@ -312,22 +310,22 @@ func (p *parser) headers(t *Template, attributes *attribute) {
 		a = plain
 	}
 	switch {
-	case a == nil || a.kind == "NULL" || a.kind == "S":
+	case a == nil || a.Kind == "NULL" || a.Kind == "S":
 		return
-	case a.kind != "M":
-		p.errorf("headers", "must be a map (M) of texts, or JSON text (S), is %s", a.kind)
+	case a.Kind != "M":
+		p.errorf("headers", "must be a map (M) of texts, or JSON text (S), is %s", a.Kind)
 		return
-	case len(a.members) > maxHeaders:
-		p.errorf("headers", "has %d, at most %d are allowed", len(a.members), maxHeaders)
+	case len(a.Members) > maxHeaders:
+		p.errorf("headers", "has %d, at most %d are allowed", len(a.Members), maxHeaders)
 		return
 	}
 	seen := map[string]bool{}
-	for _, m := range a.members {
-		at := "headers." + strings.ToValidUTF8(m.name, "?")
-		key := http.CanonicalHeaderKey(m.name)
+	for _, m := range a.Members {
+		at := "headers." + strings.ToValidUTF8(m.Name, "?")
+		key := http.CanonicalHeaderKey(m.Name)
 		switch {
-		case !validHeaderName(m.name):
-			p.errorf("headers", "%q is no header name", m.name)
+		case !validHeaderName(m.Name):
+			p.errorf("headers", "%q is no header name", m.Name)
 			continue
 		case reserved(key):
 			p.errorf(at, "is set by the HTTP client and cannot be templated")
@@ -335,15 +333,15 @@ func (p *parser) headers(t *Template, attributes *attribute) {
 		case seen[key]:
 			p.errorf(at, "is there twice")
 			continue
-		case m.value.kind != "S" && m.value.kind != "N":
-			p.errorf(at, "must be a text (S), is %s", m.value.kind)
+		case m.Value.Kind != "S" && m.Value.Kind != "N":
+			p.errorf(at, "must be a text (S), is %s", m.Value.Kind)
 			continue
 		}
 		seen[key] = true
 		if key == "Content-Type" {
-			p.contentType(t, at, m.value.text)
+			p.contentType(t, at, m.Value.Text)
 		}
-		t.headers = append(t.headers, header{m.name, at, p.compile(at, m.value.text, sandbox.Text)})
+		t.headers = append(t.headers, header{m.Name, at, p.compile(at, m.Value.Text, sandbox.Text)})
 	}
 }
 
@@ -360,22 +358,22 @@ func (p *parser) contentType(t *Template, at, value string) {
 	}
 }
 
-func (p *parser) retry(t *Template, attributes *attribute) {
-	a := attributes.get("retry")
-	if a == nil || a.kind == "NULL" {
+func (p *parser) retry(t *Template, attributes *itemjson.Attribute) {
+	a := attributes.Get("retry")
+	if a == nil || a.Kind == "NULL" {
 		return
 	}
-	if a.kind != "M" {
-		p.errorf("retry", "must be a map (M), is %s", a.kind)
+	if a.Kind != "M" {
+		p.errorf("retry", "must be a map (M), is %s", a.Kind)
 		return
 	}
-	for _, m := range a.members {
-		if m.name != "maxAttempts" && m.name != "maxDelaySeconds" {
-			p.errorf("retry."+strings.ToValidUTF8(m.name, "?"), "is unknown: there are maxAttempts and maxDelaySeconds")
+	for _, m := range a.Members {
+		if m.Name != "maxAttempts" && m.Name != "maxDelaySeconds" {
+			p.errorf("retry."+strings.ToValidUTF8(m.Name, "?"), "is unknown: there are maxAttempts and maxDelaySeconds")
 		}
 	}
 	t.Retry = &call.Retry{
-		MaxAttempts: p.number("retry.maxAttempts", a.get("maxAttempts"), maxAttempts),
-		MaxDelay:    time.Duration(p.number("retry.maxDelaySeconds", a.get("maxDelaySeconds"), maxDelay)) * time.Second,
+		MaxAttempts: p.number("retry.maxAttempts", a.Get("maxAttempts"), maxAttempts),
+		MaxDelay:    time.Duration(p.number("retry.maxDelaySeconds", a.Get("maxDelaySeconds"), maxDelay)) * time.Second,
 	}
 }

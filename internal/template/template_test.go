@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 // item makes an item of the attributes that follow PK and SK.
@@ -99,7 +100,7 @@ func TestParseMistakes(t *testing.T) {
 		{string(item(url + `,"payload":{"M":{}},"contentType":{"S":"text/plain"}`)), "payload: is a structure, which is sent as JSON, but the content type is text/plain"},
 		{string(item(url + `,"contentType":{"S":"a/b"},"headers":{"M":{"content-type":{"S":"a/b"}}}`)), "contentType: is given by the Content-Type header already"},
 		{string(item(url + `,"retry":{"N":"3"}`)), "retry: must be a map (M), is N"},
-		{string(item(url + `,"x":{"S":"` + strings.Repeat("x", template.MaxItemBytes) + `"}`)), "at most 409600 are allowed"},
+		{string(item(url + `,"x":{"S":"` + strings.Repeat("x", itemjson.MaxBytes) + `"}`)), "at most 409600 are allowed"},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +115,7 @@ func TestPlain(t *testing.T) {
 	t.Parallel()
 	plain := `{"method":"POST","name":"a","url":"https://h/<x>&","headers":{"A":"b"},
 		"payload":{"n":1.50,"t":true,"z":null,"l":["{{ x }}",[],{}]},"timeoutSeconds":10}`
-	item, err := template.FromPlain([]byte(plain))
+	item, err := itemjson.FromPlain([]byte(plain))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,15 +127,15 @@ func TestPlain(t *testing.T) {
 	if _, err := template.Parse(item); err != nil {
 		t.Error(err)
 	}
-	back, err := template.ToPlain(item)
+	back, err := itemjson.ToPlain(item)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := template.FromPlain(back)
+	again, err := itemjson.FromPlain(back)
 	if err != nil || string(again) != string(item) {
 		t.Errorf("there and back: %s, %v", again, err)
 	}
-	if same, err := template.FromPlain([]byte(" " + want + "\n")); err != nil || string(same) != want {
+	if same, err := itemjson.FromPlain([]byte(" " + want + "\n")); err != nil || string(same) != want {
 		t.Errorf("a DynamoDB item does not pass as it is: %s, %v", same, err)
 	}
 }
@@ -151,7 +152,7 @@ func TestPlainMistakes(t *testing.T) {
 		`{"name":"a","method":"GET","SK":1}`: "read template: SK: belongs to a DynamoDB item",
 		strings.Repeat("[", 99) + strings.Repeat("]", 99): "is nested more than 64 deep",
 	} {
-		if _, err := template.FromPlain([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := itemjson.FromPlain([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", in, err)
 		}
 	}
@@ -161,7 +162,7 @@ func TestPlainMistakes(t *testing.T) {
 		key + `"a":{"SS":["x"]}}`: "write template: a: type SS has no plain form", key + `"name":{"S":"x"}}`: "attribute name has no plain form",
 		key + `"l":{"L":[{"B":"YQ=="}]}}`: "write template: l: 0: type B has no plain form",
 	} {
-		if _, err := template.ToPlain(json.RawMessage(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := itemjson.ToPlain(json.RawMessage(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", in, err)
 		}
 	}
@@ -182,19 +183,19 @@ func FuzzFromPlain(f *testing.F) {
 	f.Add([]byte(`{"name":"a","method":"GET","url":"https://h/","headers":{"A":"b"},"payload":[1.0,"x",null,true,{}],"timeoutSeconds":3}`))
 	f.Add([]byte(`{"PK":{"S":"a"},"SK":{"S":"GET"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		item, err := template.FromPlain(data)
+		item, err := itemjson.FromPlain(data)
 		if err != nil {
 			return
 		}
-		plain, err := template.ToPlain(item)
+		plain, err := itemjson.ToPlain(item)
 		if err != nil {
 			return // a DynamoDB item that has no plain form, or is none
 		}
-		again, err := template.FromPlain(plain)
+		again, err := itemjson.FromPlain(plain)
 		if err != nil {
 			t.Fatalf("%s: %v", plain, err)
 		}
-		if _, err := template.ToPlain(again); err != nil {
+		if _, err := itemjson.ToPlain(again); err != nil {
 			t.Fatalf("%s: %v", again, err)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"callfleet/internal/config"
 	"callfleet/internal/producer"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
 )
 
@@ -77,7 +78,7 @@ func readTemplate(file string) (item store.Item, warnings []string, _ error) {
 	if err != nil {
 		return store.Item{}, nil, err
 	}
-	attributes, err := template.FromPlain(text)
+	attributes, err := itemjson.FromPlain(text)
 	if err != nil {
 		return store.Item{}, nil, err
 	}
@@ -124,7 +125,7 @@ func urlOf(item store.Item) string {
 // templateGet is "producer template get".
 func (c *cli) templateGet(ctx context.Context) (int, error) {
 	return c.withTemplate(ctx, c.cfg.Template.Get, func(_ context.Context, item store.Item) error {
-		plain, err := template.ToPlain(item.Attributes)
+		plain, err := itemjson.ToPlain(item.Attributes)
 		if err == nil {
 			_, err = c.std.Out.Write(plain)
 		}

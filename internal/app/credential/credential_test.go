@@ -24,6 +24,7 @@ import (
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/secret"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -65,7 +66,7 @@ func newWorld(t *testing.T, cfg config.Secrets, cloud func(context.Context) (aws
 
 func (w world) do(t *testing.T, auth string) (call.Result, error) {
 	t.Helper()
-	item, err := template.FromPlain([]byte(`{"name":"a","method":"GET","url":"` + w.url + `","auth":` + auth + `}`))
+	item, err := itemjson.FromPlain([]byte(`{"name":"a","method":"GET","url":"` + w.url + `","auth":` + auth + `}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"regexp"
 
 	"callfleet/examples/quickstart"
-	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
 )
 
@@ -87,7 +87,7 @@ func sampleItems(addr string) ([]store.Item, error) {
 		if err != nil {
 			return nil, err
 		}
-		attributes, err := template.FromPlain(bytes.ReplaceAll(text, []byte(SampleAddress), []byte(addr)))
+		attributes, err := itemjson.FromPlain(bytes.ReplaceAll(text, []byte(SampleAddress), []byte(addr)))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

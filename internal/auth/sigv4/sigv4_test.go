@@ -25,6 +25,7 @@ import (
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/secret"
 	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 )
 
 // keys are those of a template, and of a worker.
@@ -56,7 +57,7 @@ func do(t *testing.T, fields map[string]any, allow ...string) (call.Result, erro
 	if err != nil {
 		t.Fatal(err)
 	}
-	item, err := template.FromPlain(data)
+	item, err := itemjson.FromPlain(data)
 	if err != nil {
 		t.Fatal(err)
 	}

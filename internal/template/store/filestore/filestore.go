@@ -18,7 +18,7 @@ import (
 	"strings"
 	"sync"
 
-	"callfleet/internal/template"
+	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
 )
 
@@ -68,7 +68,7 @@ func (s *Store) read(file string) (store.Item, error) {
 	if err != nil {
 		return store.Item{}, err
 	}
-	attributes, err := template.FromPlain(data)
+	attributes, err := itemjson.FromPlain(data)
 	if err != nil {
 		return store.Item{}, fmt.Errorf("%w: file %s: %w", store.ErrInvalid, file, err)
 	}
@@ -115,9 +115,9 @@ func (s *Store) Put(ctx context.Context, it store.Item, c store.Condition) (stri
 // readable is the plain form where it says all that the item does, else the
 // item itself.
 func readable(attributes json.RawMessage) ([]byte, error) {
-	plain, err := template.ToPlain(attributes)
+	plain, err := itemjson.ToPlain(attributes)
 	if err == nil {
-		back, err := template.FromPlain(plain)
+		back, err := itemjson.FromPlain(plain)
 		if err == nil && sameJSON(back, attributes) {
 			return plain, nil
 		}

@@ -1,4 +1,4 @@
-package template
+package itemjson
 
 import (
 	"bytes"
@@ -19,8 +19,8 @@ import (
 // FromPlain makes a DynamoDB item of a plain template. What is a DynamoDB item
 // already passes as it is. The item is not checked further: Parse does that.
 func FromPlain(data []byte) (json.RawMessage, error) {
-	if len(data) > 2*MaxItemBytes {
-		return nil, fmt.Errorf("read template: has %d bytes, at most %d are allowed", len(data), 2*MaxItemBytes)
+	if len(data) > 2*MaxBytes {
+		return nil, fmt.Errorf("read template: has %d bytes, at most %d are allowed", len(data), 2*MaxBytes)
 	}
 	if !json.Valid(data) {
 		return nil, fmt.Errorf("read template: %w", notJSONAt(data))
@@ -29,27 +29,27 @@ func FromPlain(data []byte) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read template: %w", err)
 	}
-	if top.kind != "M" {
+	if top.Kind != "M" {
 		return nil, errors.New("read template: must be a JSON object")
 	}
-	if top.get("PK") != nil {
+	if top.Get("PK") != nil {
 		return bytes.TrimSpace(data), nil
 	}
-	item := &attribute{kind: "M"}
+	item := &Attribute{Kind: "M"}
 	for _, key := range []struct{ plain, item string }{{"name", "PK"}, {"method", "SK"}} {
-		v := top.get(key.plain)
+		v := top.Get(key.plain)
 		if v == nil {
 			return nil, fmt.Errorf("read template: %s: is missing", key.plain)
 		}
-		item.members = append(item.members, attributeMember{key.item, v})
+		item.Members = append(item.Members, Member{key.item, v})
 	}
-	for _, m := range top.members {
-		switch m.name {
+	for _, m := range top.Members {
+		switch m.Name {
 		case "name", "method":
 		case "PK", "SK":
-			return nil, fmt.Errorf("read template: %s: belongs to a DynamoDB item, a plain template has name and method", m.name)
+			return nil, fmt.Errorf("read template: %s: belongs to a DynamoDB item, a plain template has name and method", m.Name)
 		default:
-			item.members = append(item.members, m)
+			item.Members = append(item.Members, m)
 		}
 	}
 	return item.appendMembers(nil), nil
@@ -66,47 +66,47 @@ func notJSONAt(data []byte) error {
 }
 
 // decodePlain gives each JSON value its DynamoDB type.
-func decodePlain(data json.RawMessage, depth int) (*attribute, error) {
+func decodePlain(data json.RawMessage, depth int) (*Attribute, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("is nested more than %d deep", maxDepth)
 	}
 	data = bytes.TrimSpace(data)
 	switch data[0] {
 	case '"':
-		a := &attribute{kind: "S"}
-		return a, json.Unmarshal(data, &a.text)
+		a := &Attribute{Kind: "S"}
+		return a, json.Unmarshal(data, &a.Text)
 	case 't', 'f':
-		return &attribute{kind: "BOOL", text: string(data)}, nil
+		return &Attribute{Kind: "BOOL", Text: string(data)}, nil
 	case 'n':
-		return &attribute{kind: "NULL", text: "true"}, nil
+		return &Attribute{Kind: "NULL", Text: "true"}, nil
 	case '[':
 		return decodePlainList(data, depth)
 	case '{':
-		a := &attribute{kind: "M"}
-		return a, eachMember(data, func(name string, value json.RawMessage) error {
+		a := &Attribute{Kind: "M"}
+		return a, EachMember(data, func(name string, value json.RawMessage) error {
 			v, err := decodePlain(value, depth+1)
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			a.members = append(a.members, attributeMember{name, v})
+			a.Members = append(a.Members, Member{name, v})
 			return nil
 		})
 	}
-	return &attribute{kind: "N", text: string(data)}, nil
+	return &Attribute{Kind: "N", Text: string(data)}, nil
 }
 
-func decodePlainList(data json.RawMessage, depth int) (*attribute, error) {
+func decodePlainList(data json.RawMessage, depth int) (*Attribute, error) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(data, &list); err != nil {
 		return nil, err
 	}
-	a := &attribute{kind: "L"}
+	a := &Attribute{Kind: "L"}
 	for i, item := range list {
 		v, err := decodePlain(item, depth+1)
 		if err != nil {
 			return nil, fmt.Errorf("%d: %w", i, err)
 		}
-		a.items = append(a.items, v)
+		a.Items = append(a.Items, v)
 	}
 	return a, nil
 }
@@ -114,18 +114,18 @@ func decodePlainList(data json.RawMessage, depth int) (*attribute, error) {
 // ToPlain makes a plain template of a DynamoDB item, indented, with a newline
 // at its end. Binary attributes and sets have no plain form.
 func ToPlain(item json.RawMessage) ([]byte, error) {
-	a, err := decodeItem(item)
+	a, err := Decode(item)
 	if err != nil {
 		return nil, fmt.Errorf("write template: %w", err)
 	}
 	for _, key := range []string{"PK", "SK"} {
-		if a.get(key) == nil {
+		if a.Get(key) == nil {
 			return nil, fmt.Errorf("write template: %s: is missing", key)
 		}
 	}
 	b := []byte{'{'}
-	for _, m := range a.members {
-		name := m.name
+	for _, m := range a.Members {
+		name := m.Name
 		switch name {
 		case "PK":
 			name = "name"
@@ -137,9 +137,9 @@ func ToPlain(item json.RawMessage) ([]byte, error) {
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, name), ':')
-		if b, err = m.value.appendPlain(b); err != nil {
-			return nil, fmt.Errorf("write template: %s: %w", m.name, err)
+		b = append(AppendString(b, name), ':')
+		if b, err = m.Value.AppendPlain(b); err != nil {
+			return nil, fmt.Errorf("write template: %s: %w", m.Name, err)
 		}
 	}
 	var out bytes.Buffer
@@ -150,37 +150,38 @@ func ToPlain(item json.RawMessage) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func (a *attribute) appendPlain(b []byte) ([]byte, error) {
+// AppendPlain writes the attribute as plain JSON.
+func (a *Attribute) AppendPlain(b []byte) ([]byte, error) {
 	var err error
-	switch a.kind {
+	switch a.Kind {
 	case "S":
-		return appendString(b, a.text), nil
+		return AppendString(b, a.Text), nil
 	case "N", "BOOL":
-		return append(b, a.text...), nil
+		return append(b, a.Text...), nil
 	case "NULL":
 		return append(b, "null"...), nil
 	case "M":
 		b = append(b, '{')
-		for i, m := range a.members {
+		for i, m := range a.Members {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			if b, err = m.value.appendPlain(append(appendString(b, m.name), ':')); err != nil {
-				return nil, fmt.Errorf("%s: %w", m.name, err)
+			if b, err = m.Value.AppendPlain(append(AppendString(b, m.Name), ':')); err != nil {
+				return nil, fmt.Errorf("%s: %w", m.Name, err)
 			}
 		}
 		return append(b, '}'), nil
 	case "L":
 		b = append(b, '[')
-		for i, item := range a.items {
+		for i, item := range a.Items {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			if b, err = item.appendPlain(b); err != nil {
+			if b, err = item.AppendPlain(b); err != nil {
 				return nil, fmt.Errorf("%d: %w", i, err)
 			}
 		}
 		return append(b, ']'), nil
 	}
-	return nil, fmt.Errorf("type %s has no plain form", a.kind)
+	return nil, fmt.Errorf("type %s has no plain form", a.Kind)
 }

@@ -1,4 +1,6 @@
-package template
+// Package itemjson reads and writes templates as data: as DynamoDB items, which is
+// how they are stored, and as the plain JSON in which they are written by hand.
+package itemjson
 
 import (
 	"bytes"
@@ -9,32 +11,39 @@ import (
 	"strings"
 )
 
-// attribute is a DynamoDB attribute value, its members in the order they are
+const (
+	// MaxBytes bounds an item: DynamoDB's own bound.
+	MaxBytes = 400 << 10
+	maxDepth = 64
+)
+
+// Attribute is a DynamoDB attribute value, its members in the order they are
 // written in.
-type attribute struct {
-	kind    string // S, N, BOOL, NULL, M, L; others are kept by name only
-	text    string // of S and N; "true" or "false" of BOOL
-	members []attributeMember
-	items   []*attribute
+type Attribute struct {
+	Kind    string // S, N, BOOL, NULL, M, L; others are kept by name only
+	Text    string // of S and N; "true" or "false" of BOOL
+	Members []Member
+	Items   []*Attribute
 }
 
-type attributeMember struct {
-	name  string
-	value *attribute
+// Member is one member of an M.
+type Member struct {
+	Name  string
+	Value *Attribute
 }
 
-// get finds a member of M; nil when there is none.
-func (a *attribute) get(name string) *attribute {
-	for _, m := range a.members {
-		if m.name == name {
-			return m.value
+// Get finds a member of M; nil when there is none.
+func (a *Attribute) Get(name string) *Attribute {
+	for _, m := range a.Members {
+		if m.Name == name {
+			return m.Value
 		}
 	}
 	return nil
 }
 
-// decodeItem reads {"name": {"S": "…"}, …} as an attribute of kind M.
-func decodeItem(item json.RawMessage) (*attribute, error) {
+// Decode reads {"name": {"S": "…"}, …} as an attribute of kind M.
+func Decode(item json.RawMessage) (*Attribute, error) {
 	if len(bytes.TrimSpace(item)) == 0 {
 		return nil, errors.New("is empty")
 	}
@@ -45,24 +54,24 @@ func decodeItem(item json.RawMessage) (*attribute, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &attribute{kind: "M", members: members}, nil
+	return &Attribute{Kind: "M", Members: members}, nil
 }
 
-func decodeMembers(data json.RawMessage, depth int) ([]attributeMember, error) {
-	var list []attributeMember
-	err := eachMember(data, func(name string, value json.RawMessage) error {
+func decodeMembers(data json.RawMessage, depth int) ([]Member, error) {
+	var list []Member
+	err := EachMember(data, func(name string, value json.RawMessage) error {
 		a, err := decodeAttribute(value, depth+1)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		list = append(list, attributeMember{name, a})
+		list = append(list, Member{name, a})
 		return nil
 	})
 	return list, err
 }
 
-// eachMember walks the members of a JSON object in their order.
-func eachMember(data json.RawMessage, f func(name string, value json.RawMessage) error) error {
+// EachMember walks the members of a JSON object in their order.
+func EachMember(data json.RawMessage, f func(name string, value json.RawMessage) error) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	open, err := d.Token()
 	if err != nil {
@@ -107,42 +116,42 @@ func kindName(kind string) string {
 
 var errNotAttribute = errors.New(`is no DynamoDB attribute, which looks like {"S": "text"}`)
 
-func decodeAttribute(data json.RawMessage, depth int) (*attribute, error) {
+func decodeAttribute(data json.RawMessage, depth int) (*Attribute, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("is nested more than %d deep", maxDepth)
 	}
-	a := &attribute{}
-	err := eachMember(data, func(kind string, value json.RawMessage) error {
-		if a.kind != "" {
+	a := &Attribute{}
+	err := EachMember(data, func(kind string, value json.RawMessage) error {
+		if a.Kind != "" {
 			return errNotAttribute
 		}
-		a.kind = kindName(kind)
+		a.Kind = kindName(kind)
 		return a.decode(value, depth)
 	})
-	if err != nil && (len(data) == 0 || data[0] != '{') || err == nil && a.kind == "" {
+	if err != nil && (len(data) == 0 || data[0] != '{') || err == nil && a.Kind == "" {
 		return nil, errNotAttribute
 	}
 	return a, err
 }
 
-func (a *attribute) decode(value json.RawMessage, depth int) error {
-	switch a.kind {
+func (a *Attribute) decode(value json.RawMessage, depth int) error {
+	switch a.Kind {
 	case "S", "N":
-		if err := json.Unmarshal(value, &a.text); err != nil || value[0] != '"' {
-			return fmt.Errorf("type %s must hold a string", a.kind)
+		if err := json.Unmarshal(value, &a.Text); err != nil || value[0] != '"' {
+			return fmt.Errorf("type %s must hold a string", a.Kind)
 		}
-		if a.kind == "N" && !validNumber(a.text) {
+		if a.Kind == "N" && !validNumber(a.Text) {
 			return errors.New("a number (N) must hold the text of one")
 		}
 	case "BOOL", "NULL":
 		var b bool
 		if err := json.Unmarshal(value, &b); err != nil || value[0] == 'n' {
-			return fmt.Errorf("type %s must hold true or false", a.kind)
+			return fmt.Errorf("type %s must hold true or false", a.Kind)
 		}
-		a.text = strconv.FormatBool(b)
+		a.Text = strconv.FormatBool(b)
 	case "M":
 		members, err := decodeMembers(value, depth)
-		a.members = members
+		a.Members = members
 		return err
 	case "L":
 		var list []json.RawMessage
@@ -154,7 +163,7 @@ func (a *attribute) decode(value json.RawMessage, depth int) error {
 			if err != nil {
 				return fmt.Errorf("%d: %w", i, err)
 			}
-			a.items = append(a.items, v)
+			a.Items = append(a.Items, v)
 		}
 	case "B", "SS", "NS", "BS":
 	default:
@@ -164,20 +173,20 @@ func (a *attribute) decode(value json.RawMessage, depth int) error {
 }
 
 // appendJSON writes the attribute as DynamoDB JSON.
-func (a *attribute) appendJSON(b []byte) []byte {
+func (a *Attribute) appendJSON(b []byte) []byte {
 	b = append(b, '{', '"')
-	b = append(b, a.kind...)
+	b = append(b, a.Kind...)
 	b = append(b, '"', ':')
-	switch a.kind {
+	switch a.Kind {
 	case "S", "N":
-		b = appendString(b, a.text)
+		b = AppendString(b, a.Text)
 	case "BOOL", "NULL":
-		b = append(b, a.text...)
+		b = append(b, a.Text...)
 	case "M":
 		b = a.appendMembers(b)
 	case "L":
 		b = append(b, '[')
-		for i, item := range a.items {
+		for i, item := range a.Items {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -188,20 +197,20 @@ func (a *attribute) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-func (a *attribute) appendMembers(b []byte) []byte {
+func (a *Attribute) appendMembers(b []byte) []byte {
 	b = append(b, '{')
-	for i, m := range a.members {
+	for i, m := range a.Members {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, m.name), ':')
-		b = m.value.appendJSON(b)
+		b = append(AppendString(b, m.Name), ':')
+		b = m.Value.appendJSON(b)
 	}
 	return append(b, '}')
 }
 
-// appendString writes a JSON string, without escaping for HTML.
-func appendString(b []byte, s string) []byte {
+// AppendString writes a JSON string, without escaping for HTML.
+func AppendString(b []byte, s string) []byte {
 	var buf bytes.Buffer
 	e := json.NewEncoder(&buf)
 	e.SetEscapeHTML(false)
@@ -214,8 +223,8 @@ func validNumber(s string) bool {
 	return s != "" && (s[0] == '-' || '0' <= s[0] && s[0] <= '9') && json.Valid([]byte(s))
 }
 
-// wholeNumber reads 30 and 30.0.
-func wholeNumber(s string) (int, bool) {
+// WholeNumber reads 30 and 30.0.
+func WholeNumber(s string) (int, bool) {
 	n, err := strconv.Atoi(strings.TrimSuffix(s, ".0"))
 	return n, err == nil
 }
