@@ -76,6 +76,8 @@ type Rendered struct {
 	// Timeout bounds one attempt; 0 is the caller's default.
 	Timeout time.Duration
 	Retry   *Retry // nil is the caller's default
+	// Flow is the flow key that the template names, "" when it names none.
+	Flow string
 }
 
 // Header is one header line.

@@ -28,6 +28,7 @@ type plan struct {
 	backoff  *backoff.ExponentialBackOff // made for the first retry
 	started  time.Time
 	attempts int
+	held     int // attempts that were turned away, and do not count
 }
 
 // reply is an answer read to its end.
@@ -153,7 +154,7 @@ func (p *plan) result(rep reply) call.Result {
 		Headers:      flatten(rep.header),
 		Body:         body,
 		BodyEncoding: encoding,
-		Attempts:     p.attempts,
+		Attempts:     p.attempts - p.held,
 		DurationMS:   time.Since(p.started).Milliseconds(),
 	}
 }

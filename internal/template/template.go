@@ -12,6 +12,7 @@
 //	contentType     S     instead of a Content-Type header
 //	timeoutSeconds  N     bounds one attempt
 //	retry           M     maxAttempts N, maxDelaySeconds N
+//	flow            S     flow key, templated; the URL's host without it
 //	engine          S     pongo2, the only one and the default
 //
 // Other attributes are left alone.
@@ -57,6 +58,7 @@ type Template struct {
 	Retry       *call.Retry   // nil is the caller's default
 
 	url     *sandbox.Program
+	flow    *sandbox.Program // nil is none
 	headers []header
 	payload *payload // nil is none
 }
@@ -154,6 +156,9 @@ func (p *parser) template(item json.RawMessage) *Template {
 	if url := p.text(attributes, "url", true); url != "" {
 		t.url = p.compile("url", url, sandbox.URL)
 		p.staticURL(url)
+	}
+	if flow := p.text(attributes, "flow", false); flow != "" {
+		t.flow = p.compile("flow", flow, sandbox.Text)
 	}
 	p.headers(t, attributes)
 	p.payload(t, attributes)
