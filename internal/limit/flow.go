@@ -36,6 +36,7 @@ type flow struct {
 	running  int             // guarded by mu: calls under way
 	blocks   []block         // guarded by mu: tokens leased, by time
 	probing  probing         // guarded by mu
+	yield    bool            // guarded by mu: another has too little of the concurrency, this one more than its part
 	serving  bool            // guarded by mu
 	idle     time.Time       // guarded by mu: when the last call ended, zero while there are some
 	health   health          // guarded by mu
@@ -124,7 +125,7 @@ func (f *flow) permit(now time.Time) (g grant, ok bool, again time.Time) {
 	}
 	if f.record.Policy.Concurrency > 0 {
 		me := f.record.Members[f.limiter.opts.ID]
-		if f.running >= me.Held || !now.Before(me.Until) {
+		if f.running >= me.Held || f.yield || !now.Before(me.Until) {
 			return g, false, now.Add(never)
 		}
 	}

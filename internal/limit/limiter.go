@@ -54,7 +54,7 @@ type Limiter struct {
 // wait on the queue.
 var ErrFull = errors.New("as many calls of its flow key wait in this worker as may")
 
-// New returns a limiter that knows no key before Run.
+// New returns a limiter that knows no key before Load or Run.
 func New(s store.Store, o Options) (*Limiter, error) {
 	if s == nil {
 		return nil, errors.New("make limiter: a store is needed")
@@ -75,6 +75,19 @@ func New(s store.Store, o Options) (*Limiter, error) {
 			Working: "limits are shared again", Quiet: 2 * longRetry, Logger: o.Logger,
 		}),
 	}, nil
+}
+
+// Load reads the keys there are. A worker that takes in nothing before it has
+// keeps their limits from its first call on.
+func (l *Limiter) Load(ctx context.Context) error {
+	all, err := l.store.List(ctx)
+	if err != nil {
+		return fmt.Errorf("load flow keys: %w", err)
+	}
+	for _, e := range all {
+		l.update(e)
+	}
+	return nil
 }
 
 const (

@@ -37,7 +37,10 @@ func (f *flow) plan(now time.Time) (need bool, at time.Time) {
 		return false, earlier(at, r.Until)
 	}
 	if f.queue.Len() > 0 && r.rate(now) > 0 {
-		if n, last := f.tokens(now); n < f.queue.Len() {
+		// Tokens that have been due for long wait for a permit: more of them would
+		// only be missing elsewhere.
+		n, last := f.tokens(now)
+		if unused := n > 0 && now.Sub(f.blocks[0].at) > late/2; n < f.queue.Len() && !unused {
 			ask := r.nextDraw()
 			if n > 0 && last.Add(-lead).After(ask) {
 				ask = last.Add(-lead)
@@ -91,6 +94,7 @@ func (f *flow) planShare(now time.Time, me Member, member bool) (need bool, at t
 	more := me.Want > before
 	me.Want = before
 	r.Members[id] = me
+	f.yield = starving && share <= f.running && f.record.fair(now, id) < f.running
 	if poor && (share > me.Held || more) || share < me.Held && starving {
 		return true, now
 	}

@@ -18,8 +18,9 @@ type block struct {
 // last is the time of the last token.
 func (b block) last() time.Time { return b.at.Add(time.Duration(b.n-1) * b.every) }
 
-// draw leases up to want tokens for a worker. They are at most the worker's
-// even part of the horizon, so that nobody is left without.
+// draw leases up to want tokens for a worker. They are at most half of its even
+// part of the horizon: nobody is left without, and what the workers hold lies
+// side by side in time, so that each needs its part of the concurrency alone.
 func (r *Record) draw(now time.Time, want int) block {
 	rate := r.rate(now)
 	if rate == 0 || want < 1 {
@@ -34,7 +35,7 @@ func (r *Record) draw(now time.Time, want int) block {
 	if start.After(end) {
 		return block{}
 	}
-	part := int(math.Ceil((horizon + catchUp).Seconds() * rate / float64(max(1, r.active(now)))))
+	part := int(math.Ceil(horizon.Seconds() * rate / 2 / float64(max(1, r.active(now)))))
 	room := 1
 	if every > 0 {
 		room += int(end.Sub(start) / every)
