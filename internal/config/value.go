@@ -27,6 +27,8 @@ func mappers(found *problems) []kong.Option {
 		of(Target{}, parseTarget),
 		of(RateLimit{}, parseRateLimit),
 		of(Address(""), parseAddress),
+		of(FlowRate{}, parseFlowRate),
+		of(FlowCount{}, parseFlowCount),
 	}
 }
 

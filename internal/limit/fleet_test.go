@@ -115,7 +115,7 @@ func (m *member) call(ctx context.Context, key string) error {
 	}
 	f := m.fleet
 	began := time.Now()
-	time.Sleep(f.takes)
+	<-time.After(f.takes)
 	f.mu.Lock()
 	f.calls = append(f.calls, made{m.opts.ID, began, time.Now()})
 	f.mu.Unlock()
@@ -287,7 +287,7 @@ func anyFleet(t *testing.T, r *rand.Rand) {
 		grow()
 	}
 	for range 12 {
-		time.Sleep(time.Duration(r.IntN(3000)) * time.Millisecond)
+		<-time.After(time.Duration(r.IntN(3000)) * time.Millisecond)
 		switch i := r.IntN(len(alive) + 1); {
 		case i == len(alive):
 			grow()

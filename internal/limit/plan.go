@@ -22,8 +22,9 @@ func (f *flow) plan(now time.Time) (need bool, at time.Time) {
 		}
 		return !now.Before(f.idle.Add(lingers)), f.idle.Add(lingers)
 	}
-	if f.running > 0 && r.Policy.Concurrency > 0 { // whatever else: others must not take what is in use
-		if need, at = f.keep(now, me, member); need {
+	// Others must see what waits, and must not take what is in use.
+	if f.queue.Len() > 0 || f.running > 0 && r.Policy.Concurrency > 0 {
+		if need, at = f.keep(now, me, member); need || !member {
 			return true, now
 		}
 	}
@@ -139,6 +140,7 @@ func (f *flow) lease(ctx context.Context) error {
 	changes := f.changes[:made:made]
 	tokens, _ := f.tokens(time.Now())
 	queued, running, ready := f.queue.Len(), f.running, f.probing == noProbe
+	parked := f.parked
 	f.mu.Unlock()
 
 	var got block
@@ -149,8 +151,12 @@ func (f *flow) lease(ctx context.Context) error {
 		}
 		got, probe = block{}, false
 		_, member := r.Members[id]
-		if r.Policy.Concurrency > 0 || r.rate(now) > 0 || member {
+		if r.Policy.Concurrency > 0 || r.rate(now) > 0 || member || queued > 0 {
 			r.join(now.Round(0), id, f.wants(r, queued+running), running)
+		}
+		if m, ok := r.Members[id]; ok {
+			m.Waiting = parked
+			r.Members[id] = m
 		}
 		switch r.State(now) {
 		case Ramp, Open:

@@ -62,12 +62,25 @@ type Member struct {
 	Want  int       `json:"want"`           // calls under way and waiting
 	Held  int       `json:"held,omitempty"` // calls that it may have under way
 	Until time.Time `json:"until"`
+	// Waiting is how many calls waited there when it last wrote.
+	Waiting int `json:"waiting,omitempty"`
 }
 
 // Probe is the one call that finds out whether a destination works again.
 type Probe struct {
 	By    string    `json:"by,omitempty"`
 	Until time.Time `json:"until,omitzero"`
+}
+
+// Waiting is how many calls wait in all workers, as of some seconds ago.
+func (r *Record) Waiting(now time.Time) int {
+	n := 0
+	for _, m := range r.Members {
+		if now.Before(m.Until) {
+			n += m.Waiting
+		}
+	}
+	return n
 }
 
 // State is why calls of a key wait, or that they need not.
