@@ -47,7 +47,10 @@ func (s *slots) wait(ctx context.Context, gather int) (int, error) {
 		select {
 		case <-s.freed:
 		case <-late:
-			return s.available(), nil
+			if free := s.available(); free > 0 {
+				return free, nil
+			}
+			late = nil // a call came back and took what there was
 		case <-ctx.Done():
 		}
 	}

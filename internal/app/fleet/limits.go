@@ -104,3 +104,11 @@ func observeFlows(mp metric.MeterProvider, l *limit.Limiter) (metric.Registratio
 		return nil
 	}, waiting, rate, state)
 }
+
+// Flows are the flow keys as the member sees them; nil before it has started.
+func (m *Member) Flows() []limit.Status {
+	if m.limiter == nil {
+		return nil
+	}
+	return m.limiter.Statuses()
+}
