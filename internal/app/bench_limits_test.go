@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -56,6 +57,15 @@ type neighbours struct {
 	backend *backend.Backend
 	member  *fleet.Member
 	stop    func()
+	held    float64 // bytes, of each call that waits
+}
+
+// memory is what the process holds on to, the broker included.
+func memory() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
 }
 
 // open starts a fleet member on a broker.
@@ -95,6 +105,8 @@ func (x *neighbours) limited() string {
 
 // waiting publishes the calls that wait, and returns when they do.
 func (x *neighbours) waiting(url string) {
+	before := memory()
+	defer func() { x.held = float64(memory()-before) / waitingCalls }()
 	x.send("waiting", waitingCalls, func(i int) call.Task {
 		return call.Task{ID: fmt.Sprintf("waiting-%d", i), Template: json.RawMessage(
 			strings.ReplaceAll(string(x.item), x.api.URL, url)), Params: x.params(i)}
@@ -155,7 +167,10 @@ func (x *neighbours) run() {
 	await(x.N)
 	measured()
 	x.ReportMetric(float64(x.N)/x.Elapsed().Seconds(), "calls/s")
-	const paced = 2000
+	if x.held > 0 {
+		x.ReportMetric(x.held, "B/waiting")
+	}
+	const paced = 5000
 	sent := make([]time.Time, paced)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

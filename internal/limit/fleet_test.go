@@ -41,6 +41,7 @@ type member struct {
 	*Limiter
 	fleet *fleet
 	work  context.Context // of its calls
+	kill  func()          // takes the store away from it
 	crash func()          // ends it at once: it gives nothing back
 	stop  func()
 }
@@ -82,7 +83,7 @@ func (f *fleet) join(id string) *member {
 	running, stop := context.WithCancel(f.Context())
 	work, end := context.WithCancel(f.Context())
 	f.all.Go(func() { _ = l.Run(running) })
-	m := &member{Limiter: l, fleet: f, work: work}
+	m := &member{Limiter: l, fleet: f, work: work, kill: kill}
 	m.stop = func() { end(); stop() }
 	m.crash = func() { kill(); m.stop() }
 	return m

@@ -1,6 +1,3 @@
-// Package limit shares limits among the workers of a fleet: each flow key has a
-// rate, a concurrency and a state, and a call over its limit waits for its
-// turn, beside the calls of other keys. doc.go says how.
 package limit
 
 import (

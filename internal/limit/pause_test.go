@@ -214,3 +214,62 @@ func TestPolicyCheck(t *testing.T) {
 		}
 	}
 }
+
+// A record that says nothing any more is removed, and forgotten.
+func TestRecordsAreCleanedUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, time.Millisecond)
+		f.set("kept", Policy{Rate: 5})
+		f.answer = busyOnce(call.Attempt{Status: 429, RetryAfter: time.Second, Asked: true})
+		m := f.join("a")
+		for range 3 { // one is held, two wait for it
+			_ = m.call(t.Context(), "api")
+		}
+		_ = m.call(t.Context(), "kept")
+		synctest.Wait()
+		if s := m.Statuses(); len(s) != 2 {
+			t.Errorf("statuses %+v, want two", s)
+		}
+		time.Sleep(5 * time.Minute)
+		all, err := List(t.Context(), f.store)
+		if err != nil || len(all) != 1 || all[0].Key != "kept" || len(all[0].Members) != 0 {
+			t.Errorf("the store has %+v, %v; want the policy alone", all, err)
+		}
+		m.mu.RLock()
+		if len(m.flows) != 1 {
+			t.Errorf("%d keys are known, want 1", len(m.flows))
+		}
+		m.mu.RUnlock()
+		f.end(m)
+	})
+}
+
+// While the store is away, calls of a limited key wait for it; others do not.
+func TestStoreIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, time.Millisecond)
+		f.set("limited", Policy{Rate: 100})
+		m := f.join("a")
+		m.kill()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		var failure *call.Failure
+		if err := m.call(ctx, "limited"); !errors.As(err, &failure) || failure.Name != call.RateLimited {
+			t.Errorf("limited: %v, want RateLimited at the deadline", err)
+		}
+		if err := m.call(t.Context(), "other"); err != nil {
+			t.Errorf("other: %v", err)
+		}
+		// What an API asks for is kept here all the same.
+		f.answer = busyOnce(call.Attempt{Status: 503, RetryAfter: time.Minute, Asked: true})
+		_ = m.call(t.Context(), "other")
+		held, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := m.call(held, "other"); !errors.As(err, &failure) || failure.Name != call.RateLimited {
+			t.Errorf("other: %v, want RateLimited", err)
+		}
+		f.end(m)
+	})
+}
