@@ -16,6 +16,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/limit"
 	"callfleet/internal/queue"
 )
@@ -77,7 +78,7 @@ func (x *neighbours) open() {
 	var err error
 	x.backend, err = open(x.ctx)
 	x.must(err)
-	x.member, err = fleet.New(open, fleet.Options{Call: true, Slots: inFlight})
+	x.member, err = fleet.New(open, fleet.Options{Call: true, Slots: inFlight, Egress: egresstest.Loopback()})
 	x.must(err)
 	x.stop = x.start(x.member.Services())
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress/egresstest"
 )
 
 // script gives turns as it is told.
@@ -57,7 +58,7 @@ func TestTurns(t *testing.T) {
 				answers = answers[1:]
 			}))
 			defer api.Close()
-			c, err := New(Options{MaxAttempts: 2, BaseDelay: time.Millisecond})
+			c, err := New(Options{MaxAttempts: 2, BaseDelay: time.Millisecond, Egress: egresstest.Loopback()})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"callfleet/internal/call"
 	"callfleet/internal/template/sandbox"
@@ -18,6 +19,11 @@ type rendering struct {
 }
 
 func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessage) (call.Rendered, error) {
+	if t.schema != nil {
+		if err := t.schema.Validate(params); err != nil {
+			return call.Rendered{}, problem("params", err.Error())
+		}
+	}
 	values, err := sandbox.ParseParams(params)
 	if err != nil {
 		return call.Rendered{}, problem("params", err.Error())
@@ -102,6 +108,9 @@ func (x *rendering) headers(t *Template) ([]call.Header, error) {
 		}
 		if !validHeaderValue(value) {
 			return nil, problem(h.attribute, "holds a line break or another control character")
+		}
+		if _, static := h.value.Static(); !static && strings.Trim(value, " \t") != value {
+			return nil, problem(h.attribute, "begins or ends with white space, which HTTP takes away: write |trim")
 		}
 		if size += len(h.name) + len(value); size > maxHeaderBytes {
 			return nil, problem("headers", fmt.Sprintf("have more than %d bytes", maxHeaderBytes))

@@ -22,6 +22,7 @@ func (c *cli) deps(ctx context.Context, b *backend.Backend) (producer.Deps, erro
 	if c.cfg.Command == "run" && c.cfg.Run.Direct {
 		deps.Encoder, deps.Describer = producer.NewDirect(b.Templates), nil
 	}
+	deps.Encoder = producer.NewChecked(deps.Encoder, b.Templates)
 	var err error
 	deps.Queue, err = b.Publisher(ctx, deps.Encoder.Destination())
 	if r := c.cfg.Run.Rate.PerSecond; err == nil && r > 0 {

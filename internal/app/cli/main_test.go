@@ -18,6 +18,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/config"
+	"callfleet/internal/httpcall/egress"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -60,8 +61,11 @@ func (b *bundle) producerWith(t *testing.T, ctx context.Context, stdin io.Reader
 			Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes,
 		},
 		Getenv: func(name string) string {
-			if name == "CALLFLEET_DATA" {
+			switch name {
+			case "CALLFLEET_DATA":
 				return filepath.Join(b.dir, "data")
+			case egress.AllowSetting: // the bundle's API; the sample API needs no setting
+				return strings.TrimPrefix(b.api.URL, "http://")
 			}
 			return ""
 		},

@@ -17,6 +17,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/ecs"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/limit"
 	"callfleet/internal/relay"
@@ -37,6 +38,7 @@ type Options struct {
 	MaxBacklog     int
 	Waiting        int                   // calls that wait for their turn beside the slots
 	ResponseLimit  int                   // bytes
+	Egress         *egress.Policy        // where calls may go; nil is public addresses alone
 	Task           *ecs.Environment      // protected from scale-in while it makes calls; nil outside ECS
 	Protection     ecs.ProtectionOptions // of Task; what work is long is Drain, unless said
 	Logger         *slog.Logger
@@ -65,7 +67,7 @@ func New(open func(context.Context) (*backend.Backend, error), o Options) (*Memb
 	if !o.Start && !o.Call {
 		return nil, errors.New("make fleet member: a role is needed")
 	}
-	caller, err := httpcall.New(httpcall.Options{Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit, TracerProvider: o.Tracers})
+	caller, err := httpcall.New(httpcall.Options{Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit, Egress: o.Egress, TracerProvider: o.Tracers})
 	if err != nil {
 		return nil, err
 	}
