@@ -81,6 +81,8 @@ type Rendered struct {
 	// Secrets are put in place of their marks in URL, headers, body and Auth
 	// when the request is sent; nil is none.
 	Secrets *Secrets
+	// Flow is the flow key that the template names, "" when it names none.
+	Flow string
 }
 
 // Header is one header line.

@@ -23,6 +23,7 @@ const (
 	MaxTemplateName = 1024
 
 	maxMethod  = 32
+	maxFlowKey = 256
 	maxSeconds = 365 * 24 * 3600 // a year: no task of Step Functions lives longer
 )
 
@@ -234,6 +235,20 @@ func ValidateTemplateName(name string) error {
 	for i := range len(name) {
 		if name[i] < ' ' || name[i] == 0x7f {
 			return fmt.Errorf("byte %d is a control character", i+1)
+		}
+	}
+	return nil
+}
+
+// ValidateFlowKey checks a flow key: 1 to 256 printable ASCII characters, no
+// spaces.
+func ValidateFlowKey(key string) error {
+	if key == "" || len(key) > maxFlowKey {
+		return fmt.Errorf("must have 1 to %d characters, has %d", maxFlowKey, len(key))
+	}
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return fmt.Errorf("character %d is no printable ASCII character", i+1)
 		}
 	}
 	return nil

@@ -54,7 +54,8 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
 		"producer", "producer run", "producer call", "producer template put", "producer template render",
-		"producer execution ls", "producer execution stop", "producer lint", "worker", "stepfunctions", "sampleapi",
+		"producer execution ls", "producer execution stop", "producer flow", "producer flow set",
+		"producer flow pause", "producer lint", "worker", "stepfunctions", "sampleapi",
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()

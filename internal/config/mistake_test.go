@@ -13,7 +13,7 @@ func TestMistakes(t *testing.T) {
 		in      Input
 		want    []string // one line of the error each, without the program
 	}{
-		"no command":      {"producer", input(""), []string{`expected one of "run", "call", "template", "execution", "setup", ...`}},
+		"no command":      {"producer", input(""), []string{`expected one of "run", "call", "template", "execution", "flow", ...`}},
 		"unknown flag":    {"worker", input("--slot 3"), []string{"unknown flag --slot, did you mean \"--slots\"?"}},
 		"no file":         {"producer", input("run"), []string{`expected "<file>"`}},
 		"number":          {"worker", input("--slots many"), []string{`--slots (CALLFLEET_SLOTS): want a whole number, not "many"`}},

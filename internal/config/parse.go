@@ -137,6 +137,10 @@ func (m mapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	}
 	v, err := m.parse(text)
 	if err != nil {
+		if f := ctx.Value.Flag; f != nil && len(f.Envs) == 0 { // another command's flag of that name may have one
+			m.found.list = append(m.found.list, Problem{Setting: "--" + f.Name, Message: err.Error()})
+			return nil
+		}
 		m.found.add(ctx.Value.Name, "%v", err)
 		return nil
 	}

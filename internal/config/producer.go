@@ -17,6 +17,7 @@ type Producer struct {
 	Call      Call      `cmd:"" help:"Make one call."`
 	Template  Template  `cmd:"" help:"Put, list, show, remove and try out API templates."`
 	Execution Execution `cmd:"" help:"List, show and stop executions."`
+	Flow      Flow      `cmd:"" help:"List, limit, pause and resume flow keys: what the fleet's calls share limits by."`
 	Setup     Setup     `cmd:"" help:"Make what is missing on AWS, or on emulators of it: queues, table, state machine."`
 	Doctor    Doctor    `cmd:"" help:"Check that queues, templates and state machine are there, may be used, and fit the settings."`
 	Lint      Lint      `cmd:"" help:"Check state machines (*.asl.json) and templates."`
@@ -225,6 +226,8 @@ func (c *Producer) check(command string, p *problems, in Input) {
 		checkMethod(p, c.Template.Rm.Method)
 	case "template render":
 		checkMethod(p, c.Template.Render.Method)
+	case "flow ls", "flow set", "flow pause", "flow resume":
+		c.Flow.check(command, p)
 	case "doctor":
 		c.Doctor.Clocks.check(p)
 	case "setup":

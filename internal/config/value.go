@@ -32,6 +32,8 @@ func mappers(found *problems) []kong.Option {
 		of(egress.Rules{}, parseEgressRules),
 		of(egress.Ports{}, parseEgressPorts),
 		of(Proxy{}, parseProxy),
+		of(FlowRate{}, parseFlowRate),
+		of(FlowCount{}, parseFlowCount),
 	}
 }
 

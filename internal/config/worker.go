@@ -18,6 +18,7 @@ type Worker struct {
 	Roles         []string `help:"What this worker does: start (turn requests into executions), call (make calls)." env:"CALLFLEET_ROLES" default:"start,call"`
 	Slots         int      `help:"Calls at one time." env:"CALLFLEET_SLOTS" default:"256"`
 	ResponseLimit int      `help:"Largest body of an answer, in bytes; Step Functions takes 256 KiB with all around it." env:"CALLFLEET_RESPONSE_LIMIT" default:"204800"`
+	Waiting       int      `help:"Calls that wait for their turn in this worker beside its slots, half of them of one flow key; others wait on the queue." env:"CALLFLEET_WAITING" default:"20000"`
 	MaxBacklog    int      `help:"Tasks waiting for workers above which no execution is started." env:"CALLFLEET_MAX_BACKLOG" default:"2000"`
 	Listen        Address  `help:"Address of /livez, /readyz and /metrics." env:"CALLFLEET_WORKER_LISTEN" default:"127.0.0.1:8084"`
 
@@ -117,5 +118,6 @@ func (c *Worker) check(p *problems, in Input) {
 	}
 	p.atLeast("slots", c.Slots, 1)
 	p.atLeast("response-limit", c.ResponseLimit, 1)
+	p.atLeast("waiting", c.Waiting, 1)
 	p.atLeast("max-backlog", c.MaxBacklog, 1)
 }

@@ -32,6 +32,7 @@ type plan struct {
 	started  time.Time
 	attempts int
 	sealed   *sealed // nil without secrets
+	held     int     // attempts that were turned away, and do not count
 }
 
 // reply is an answer read to its end.
@@ -191,7 +192,7 @@ func (p *plan) result(rep reply) call.Result {
 		Headers:      flatten(rep.header),
 		Body:         body,
 		BodyEncoding: encoding,
-		Attempts:     p.attempts,
+		Attempts:     p.attempts - p.held,
 		DurationMS:   time.Since(p.started).Milliseconds(),
 	}
 }

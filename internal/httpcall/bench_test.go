@@ -102,7 +102,7 @@ func TestPause(t *testing.T) {
 			t.Error("a pause must end before the deadline, if there is one")
 		}
 		began := time.Now()
-		if err := (pause{length: 10 * time.Minute}).sleep(ctx); err != nil || time.Since(began) != 10*time.Minute {
+		if err := (atOnce{}).Begin(ctx, began.Add(10*time.Minute)); err != nil || time.Since(began) != 10*time.Minute {
 			t.Errorf("slept %s, %v, want ten minutes", time.Since(began), err)
 		}
 	})

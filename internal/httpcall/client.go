@@ -106,6 +106,14 @@ func (c *Client) Close() {
 // before its deadline. idempotencyKey is sent on every attempt unless the
 // template sets that header itself.
 func (c *Client) Do(ctx context.Context, r call.Rendered, idempotencyKey string) (call.Result, error) {
+	return c.DoInTurn(ctx, r, idempotencyKey, nil)
+}
+
+// DoInTurn is Do for calls that share limits: each attempt begins when turns
+// lets it. Answers 429 and 503 that turns holds calls back for are no attempts.
+// An error of turns that is no *call.Failure is returned as it is. Without
+// turns it is Do.
+func (c *Client) DoInTurn(ctx context.Context, r call.Rendered, idempotencyKey string, turns call.Turns) (call.Result, error) {
 	p, err := c.plan(r, idempotencyKey)
 	if err != nil {
 		return call.Result{}, err
@@ -113,10 +121,22 @@ func (c *Client) Do(ctx context.Context, r call.Rendered, idempotencyKey string)
 	if p.sealed != nil && c.opts.Auth == nil {
 		return call.Result{}, p.failure(&fault{name: call.AuthFailed, reason: "the template has auth or secrets, and this program has none to give"})
 	}
+	if turns == nil {
+		turns = atOnce{}
+	}
+	if err := turns.Begin(ctx, time.Time{}); err != nil {
+		return call.Result{}, err
+	}
 	for {
 		p.attempts++
 		rep, flt := c.attempt(ctx, p)
+		if turns.End(attemptOf(rep, flt)) {
+			p.held++
+		}
 		if flt == nil && c.renew(ctx, p, rep) {
+			if err := turns.Begin(ctx, time.Time{}); err != nil {
+				return p.notBegun(err, pause{}, rep, nil)
+			}
 			continue
 		}
 		if flt == nil && !retriable(rep.status) {
@@ -135,8 +155,8 @@ func (c *Client) Do(ctx context.Context, r call.Rendered, idempotencyKey string)
 			return p.outOfTime(wait, rep, flt)
 		}
 		p.retrying(ctx, wait, rep, flt)
-		if err := wait.sleep(ctx); err != nil {
-			return call.Result{}, err
+		if err := turns.Begin(ctx, time.Now().Add(wait.length)); err != nil {
+			return p.notBegun(err, wait, rep, flt)
 		}
 	}
 }

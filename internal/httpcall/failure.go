@@ -102,7 +102,7 @@ func (p *plan) failure(flt *fault) *call.Failure {
 		Name: flt.name,
 		Cause: fmt.Sprintf("%s %s: %s (%s in %s)", p.request.Method, oneLine(p.target, 1024), flt.reason,
 			attempts, brief(time.Since(p.started))),
-		Attempts: p.attempts,
+		Attempts: p.attempts - p.held,
 	}
 }
 

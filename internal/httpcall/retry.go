@@ -69,25 +69,10 @@ func (w pause) fits(ctx context.Context) bool {
 	return !ok || time.Until(deadline) > w.length
 }
 
-// sleep returns early with the cause when ctx is cancelled.
-func (w pause) sleep(ctx context.Context) error {
-	if w.length <= 0 {
-		return interrupted(ctx)
-	}
-	t := time.NewTimer(w.length)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return interrupted(ctx) // nil at the deadline: the next attempt says so
-	}
-}
-
 // next returns the pause before another attempt; more is false when there is
 // none to come.
 func (p *plan) next(rep reply, flt *fault) (wait pause, more bool) {
-	if p.attempts >= p.policy.attempts || (flt != nil && flt.permanent) {
+	if p.attempts-p.held >= p.policy.attempts || (flt != nil && flt.permanent) {
 		return pause{}, false
 	}
 	if flt == nil {

@@ -34,6 +34,9 @@ func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessa
 	if out.URL, err = x.url(t); err != nil {
 		return call.Rendered{}, err
 	}
+	if out.Flow, err = x.flow(t); err != nil {
+		return call.Rendered{}, err
+	}
 	if out.Header, err = x.headers(t); err != nil {
 		return call.Rendered{}, err
 	}
@@ -82,6 +85,21 @@ func (x *rendering) url(t *Template) (string, error) {
 		return "", problem("url", err.Error())
 	}
 	return url, nil
+}
+
+// flow is "" when the template names none.
+func (x *rendering) flow(t *Template) (string, error) {
+	if t.flow == nil {
+		return "", nil
+	}
+	key, err := x.text("flow", t.flow)
+	if err != nil {
+		return "", err
+	}
+	if err := call.ValidateFlowKey(key); err != nil {
+		return "", problem("flow", err.Error())
+	}
+	return key, nil
 }
 
 func (x *rendering) headers(t *Template) ([]call.Header, error) {

@@ -13,6 +13,7 @@
 //	contentType     S     instead of a Content-Type header
 //	timeoutSeconds  N     bounds one attempt
 //	retry           M     maxAttempts N, maxDelaySeconds N
+//	flow            S     flow key, templated; the URL's host without it
 //	engine          S     pongo2, the default, or jinja2
 //	params          M     JSON Schema of the params
 //	example         M     params to try the template with
@@ -63,6 +64,7 @@ type Template struct {
 	Retry       *call.Retry   // nil is the caller's default
 
 	url     *sandbox.Program
+	flow    *sandbox.Program // nil is none
 	headers []header
 	payload *payload        // nil is none
 	schema  *schema.Schema  // nil is none
@@ -187,6 +189,9 @@ func (p *parser) template(raw json.RawMessage) *Template {
 		p.url = url
 		t.url = p.compile("url", url, sandbox.URL)
 		p.staticURL(url)
+	}
+	if flow := p.text(attributes, "flow", false); flow != "" {
+		t.flow = p.compile("flow", flow, sandbox.Text)
 	}
 	p.headers(t, attributes)
 	p.payload(t, attributes)

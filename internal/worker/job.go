@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/call"
+	"callfleet/internal/limit"
 	"callfleet/internal/queue"
 )
 
@@ -23,12 +24,14 @@ type job struct {
 	cancel   context.CancelCauseFunc
 	task     call.Task
 	deadline time.Time // the end of the task's budget
+	placed   bool      // it has a slot
 
-	slot     int            // guarded by registry.mu
-	token    call.TaskToken // written under registry.mu before its first heartbeat is due
-	leaseEnd time.Time      // guarded by registry.mu
-	lease    renewal        // guarded by registry.mu
-	beat     renewal        // guarded by registry.mu
+	slot     int                     // guarded by registry.mu
+	token    call.TaskToken          // written under registry.mu before its first heartbeat is due
+	leaseEnd time.Time               // guarded by registry.mu
+	lease    renewal                 // guarded by registry.mu
+	beat     renewal                 // guarded by registry.mu
+	unpark   context.CancelCauseFunc // guarded by registry.mu; nil while it does not wait for its turn
 }
 
 // settlement is what becomes of the message.
@@ -45,6 +48,7 @@ const (
 	recorded                       // the outcome is recorded elsewhere: ack
 	gone                           // nobody waits for the outcome: ack
 	handBack                       // somebody else shall do it: retry
+	postpone                       // there is no room to wait here: publish it again, for later
 	reject                         // nobody can do it
 )
 
@@ -57,6 +61,8 @@ func (k settlementKind) String() string {
 		return "gone"
 	case handBack:
 		return "handed_back"
+	case postpone:
+		return "postponed"
 	case reject:
 		return "rejected"
 	}
@@ -67,10 +73,14 @@ func (k settlementKind) String() string {
 // call has.
 func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	defer w.running.Done()
-	defer w.slots.release()
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	j := &job{delivery: d, received: time.Now(), cancel: cancel}
+	j := &job{delivery: d, received: time.Now(), cancel: cancel, placed: true}
+	defer func() {
+		if j.placed {
+			w.slots.release()
+		}
+	}()
 	w.jobs.add(j, w.deps.Tasks.Lease())
 	s := w.process(ctx, j)
 	// Settling takes far less than what is left of the lease.
@@ -93,6 +103,13 @@ func (w *Worker) process(ctx context.Context, j *job) (s settlement) {
 	}
 	w.jobs.watch(j, w.firstBeat(j))
 	output, err := w.call(ctx, j)
+	switch {
+	case errors.Is(err, limit.ErrFull):
+		return w.postponed(ctx, j)
+	case errors.Is(err, errLeaving):
+		w.stats.handedBack.Add(1)
+		return settlement{kind: handBack}
+	}
 	if err != nil && ctx.Err() != nil && !isFailure(err) {
 		return w.interrupted(ctx)
 	}
@@ -175,7 +192,11 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := w.deps.Caller.Do(ctx, rendered, idempotencyKey(j.task))
+	turns, err := w.turns(j, rendered)
+	if err != nil {
+		return nil, err
+	}
+	result, err := w.deps.Caller.DoInTurn(ctx, rendered, idempotencyKey(j.task), turns)
 	if err != nil {
 		var f *call.Failure
 		if errors.As(err, &f) {

@@ -128,6 +128,8 @@ func (w *Worker) settle(ctx context.Context, j *job, s settlement) {
 		settle = d.Ack
 	case handBack:
 		settle = func(ctx context.Context) error { return d.Retry(ctx, s.delay) }
+	case postpone:
+		settle = func(ctx context.Context) error { return w.publishLater(ctx, j, s.delay) }
 	case reject:
 		w.stats.rejected.Add(1)
 		w.log.WarnContext(ctx, "moving a message to the dead-letter queue", "message", d.ID, "reason", s.reason)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
 	"callfleet/internal/call"
@@ -32,11 +33,13 @@ type bundle struct {
 	api     string
 	calls   atomic.Int32 // requests that the API has seen
 	sfn     *stepfntest.Server
+	conn    *nats.Conn
 	broker  *natsqueue.Broker
 	tasks   *natsqueue.Consumer
 	publish *natsqueue.Publisher
 	deps    worker.Deps
 	opts    worker.Options
+	stop    func() error // ends the last worker with limits
 }
 
 // setup serves an API by h; the lease is that of the tasks queue.
@@ -72,6 +75,7 @@ func (b *bundle) startBroker(t testing.TB, lease time.Duration) {
 	nc, err := server.Connect()
 	must(t, err)
 	t.Cleanup(nc.Close)
+	b.conn = nc
 	b.broker, err = natsqueue.New(t.Context(), nc, natsqueue.Options{})
 	must(t, err)
 	b.tasks, err = b.broker.Consumer(t.Context(), "tasks", natsqueue.ConsumerOptions{Lease: lease})

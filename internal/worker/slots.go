@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"container/list"
 	"context"
 	"math/rand/v2"
 	"sync"
@@ -13,8 +14,9 @@ type slots struct {
 	edge  func(busy bool) // called under mu, so that edges come in order; nil is nobody
 	freed chan struct{}   // holds one signal
 
-	mu   sync.Mutex
-	free int // guarded by mu
+	mu      sync.Mutex
+	free    int       // guarded by mu; below 0 when calls came back while tasks were received
+	waiting list.List // guarded by mu: chan struct{}, calls that come back, closed when they have their slot
 }
 
 func newSlots(n int, edge func(busy bool)) *slots {
@@ -45,7 +47,10 @@ func (s *slots) wait(ctx context.Context, gather int) (int, error) {
 		select {
 		case <-s.freed:
 		case <-late:
-			return s.available(), nil
+			if free := s.available(); free > 0 {
+				return free, nil
+			}
+			late = nil // a call came back and took what there was
 		case <-ctx.Done():
 		}
 	}
@@ -66,8 +71,42 @@ func (s *slots) take(n int) {
 	s.mu.Unlock()
 }
 
+// reclaim takes one slot for a call that comes back, before any new task gets
+// one. It blocks until there is one, or ctx ends.
+func (s *slots) reclaim(ctx context.Context) error {
+	s.mu.Lock()
+	if s.free > 0 {
+		s.mu.Unlock()
+		s.take(1)
+		return nil
+	}
+	got := make(chan struct{})
+	place := s.waiting.PushBack(got)
+	s.mu.Unlock()
+	select {
+	case <-got:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	select {
+	case <-got: // at this moment
+		s.mu.Unlock()
+		s.release()
+	default:
+		s.waiting.Remove(place)
+		s.mu.Unlock()
+	}
+	return context.Cause(ctx)
+}
+
 func (s *slots) release() {
 	s.mu.Lock()
+	if next := s.waiting.Front(); next != nil && s.free >= 0 {
+		close(s.waiting.Remove(next).(chan struct{}))
+		s.mu.Unlock()
+		return
+	}
 	s.free++
 	if s.edge != nil && s.free == s.total {
 		s.edge(false)

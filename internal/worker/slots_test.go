@@ -1,6 +1,12 @@
 package worker
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 // What a hook costs when calls come one by one (every call has two edges), and
 // when there is always another under way (no edge).
@@ -18,4 +24,50 @@ func BenchmarkSlots(b *testing.B) {
 			})
 		}
 	}
+}
+
+// A call that comes back has a slot before any new task, also one that was free
+// a moment ago for the intake that gathers.
+func TestSlotsForThoseWhoComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(2, nil)
+		s.take(2)
+		back := make(chan error, 2)
+		for range 2 {
+			go func() { back <- s.reclaim(t.Context()) }()
+			synctest.Wait()
+		}
+		gone, cancel := context.WithCancelCause(t.Context())
+		cancel(errLeaving)
+		if err := s.reclaim(gone); !errors.Is(err, errLeaving) {
+			t.Errorf("reclaimed for one who has left: %v", err)
+		}
+		for range 2 {
+			s.release()
+			if err := <-back; err != nil || s.available() != 0 {
+				t.Errorf("%v with %d free, want the slot handed over", err, s.available())
+			}
+		}
+		s.release()
+		free := make(chan int, 1)
+		go func() {
+			n, _ := s.wait(t.Context(), 2)
+			free <- n
+		}()
+		synctest.Wait() // it gathers
+		if err := s.reclaim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * gatherFor)
+		select {
+		case n := <-free:
+			t.Fatalf("the intake got %d slots where there was none", n)
+		default:
+		}
+		s.release()
+		if n := <-free; n != 1 {
+			t.Errorf("the intake got %d slots, want 1", n)
+		}
+	})
 }

@@ -22,6 +22,7 @@ type Stats struct {
 	Gone            uint64                      // tasks that nobody waited for any more
 	LeaseLost       uint64                      // calls cancelled because another has the message
 	HandedBack      uint64                      // messages given back undone
+	Postponed       uint64                      // messages published again, to wait for their turn on the queue
 	Rejected        uint64                      // messages moved to the dead-letter queue
 	Heartbeats      uint64
 }
@@ -38,6 +39,7 @@ type stats struct {
 
 	succeeded, retries, redelivered, gone       atomic.Uint64
 	leaseLost, handedBack, rejected, heartbeats atomic.Uint64
+	postponed                                   atomic.Uint64
 	failed                                      [len(failureNames)]atomic.Uint64
 
 	duration     metric.Float64Histogram
@@ -94,7 +96,7 @@ func (s *stats) observe(calls, events func(uint64, metric.MeasurementOption)) {
 	}
 	for name, n := range map[string]*atomic.Uint64{
 		"retry": &s.retries, "redelivery": &s.redelivered, "gone": &s.gone, "lease_lost": &s.leaseLost,
-		"handed_back": &s.handedBack, "rejected": &s.rejected, "heartbeat": &s.heartbeats,
+		"handed_back": &s.handedBack, "postponed": &s.postponed, "rejected": &s.rejected, "heartbeat": &s.heartbeats,
 	} {
 		events(n.Load(), metric.WithAttributes(attribute.String("event", name)))
 	}
@@ -135,7 +137,7 @@ func (s *stats) snapshot() Stats {
 		Slots: s.slots.total, InFlight: s.slots.inUse(),
 		Succeeded: s.succeeded.Load(), Failed: map[call.FailureName]uint64{},
 		Retries: s.retries.Load(), Redelivered: s.redelivered.Load(), Gone: s.gone.Load(),
-		LeaseLost: s.leaseLost.Load(), HandedBack: s.handedBack.Load(), Rejected: s.rejected.Load(),
+		LeaseLost: s.leaseLost.Load(), HandedBack: s.handedBack.Load(), Postponed: s.postponed.Load(), Rejected: s.rejected.Load(),
 		Heartbeats: s.heartbeats.Load(),
 	}
 	for i, name := range failureNames {

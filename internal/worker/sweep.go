@@ -15,6 +15,7 @@ import (
 type registry struct {
 	mu   sync.Mutex
 	jobs []*job // guarded by mu; a job knows its place
+	gone bool   // guarded by mu: no job may wait for its turn any more
 }
 
 // renewal is one clock of a job.

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/call"
+	"callfleet/internal/limit"
 	"callfleet/internal/outage"
 	"callfleet/internal/pool"
 	"callfleet/internal/queue"
@@ -30,10 +31,11 @@ type Renderer interface {
 }
 
 // Caller makes one HTTP request come to an answer within the deadline of ctx.
-// The error is a *call.Failure, or the cause of ctx when it was cancelled.
-// Safe for concurrent use.
+// Each attempt begins when turns lets it. The error is a *call.Failure, the
+// cause of ctx when it was cancelled, or an error of turns. Safe for concurrent
+// use.
 type Caller interface {
-	Do(ctx context.Context, r call.Rendered, idempotencyKey string) (call.Result, error)
+	DoInTurn(ctx context.Context, r call.Rendered, idempotencyKey string, turns call.Turns) (call.Result, error)
 }
 
 // Reporter settles task tokens. call.ErrTaskGone says that nobody waits for
@@ -52,6 +54,12 @@ type Deps struct {
 	Renderer Renderer
 	Caller   Caller
 	Reporter Reporter // nil: tasks with a token are rejected
+	// Limits gives calls their turn. It must run as long as the worker. Nil is no
+	// limits.
+	Limits *limit.Limiter
+	// Later takes tasks for which there is no room to wait here; nil leaves them
+	// to the queue, where each receipt counts.
+	Later queue.Publisher
 }
 
 // Options are the settings of a Worker. The zero value of a field is the
@@ -122,7 +130,10 @@ const gatherPart = 4
 const keptHands = 256
 
 // Causes of a cancelled call, besides queue.ErrLeaseLost and call.ErrTaskGone.
-var errDrained = errors.New("the worker is shutting down")
+var (
+	errDrained = errors.New("the worker is shutting down")
+	errLeaving = errors.New("the worker takes nothing in any more") // of one that waits for its turn
+)
 
 // Worker takes and makes calls.
 type Worker struct {
@@ -183,6 +194,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		sweepers.Go(func() { s.run(sweeping) })
 	}
 	err := w.takeIn(ctx, work)
+	w.jobs.leave() // what waits can wait elsewhere
 	w.drain(cancelWork)
 	w.hands.Close()
 	endSweeps()

@@ -61,6 +61,16 @@ func (b *Backend) Setup(ctx context.Context, o SetupOptions) (all []Resource, er
 			return all, err
 		}
 	}
+	if name := b.FlowTable(); name != "" {
+		flows, err := b.flowTable(ctx)
+		if err != nil {
+			return all, err
+		}
+		made, err := flows.Create(ctx)
+		if err := add("table", name, made, err); err != nil {
+			return all, err
+		}
+	}
 	if b.StepFunctionsOnAWS() {
 		made, err := b.setupMachine(ctx, o)
 		if err := add("state machine", b.Executions.Machine(), made, err); err != nil {

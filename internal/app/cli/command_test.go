@@ -54,6 +54,21 @@ func TestTemplateCommands(t *testing.T) {
 	golden(t, "template.golden", all.String())
 }
 
+func TestFlowCommands(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var all strings.Builder
+	for _, args := range []string{
+		"flow ls", "flow set api.example.com --rate 50/s --concurrency 8", "flow set llm:443 --rate 1000/15m --backlog 100",
+		"flow pause api.example.com", "flow ls", "flow resume api.example.com", "flow set api.example.com --rate 0", "flow ls",
+		"flow set api.example.com", "flow set api.example.com --rate fast", "flow pause a\u00e9",
+	} {
+		e := b.producer(t, strings.Fields(args)...)
+		all.WriteString("$ producer " + args + "\n" + e.out + e.errors)
+	}
+	golden(t, "flow.golden", all.String())
+}
+
 func TestTemplatePutChecksAllBeforeItStoresOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

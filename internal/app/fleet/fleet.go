@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/app/backend"
@@ -19,6 +20,7 @@ import (
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/lifecycle"
+	"callfleet/internal/limit"
 	"callfleet/internal/relay"
 	"callfleet/internal/starter"
 	"callfleet/internal/template"
@@ -35,6 +37,7 @@ type Options struct {
 	Drain          time.Duration
 	StartRate      *float64 // starts per second, 0 is no limit; nil is what the Step Functions API allows an account
 	MaxBacklog     int
+	Waiting        int                   // calls that wait for their turn beside the slots
 	ResponseLimit  int                   // bytes
 	Egress         *egress.Policy        // where calls may go; nil is public addresses alone
 	Task           *ecs.Environment      // protected from scale-in while it makes calls; nil outside ECS
@@ -52,6 +55,9 @@ type Member struct {
 	renderer *template.Renderer
 	caller   *httpcall.Client
 	leaving  chan struct{} // closed when the member is told to stop
+
+	limiter     *limit.Limiter      // set when the service of its name starts
+	flowMetrics metric.Registration // likewise
 
 	protection *ecs.Protection               // nil without one
 	worker     atomic.Pointer[worker.Worker] // nil until it has started
@@ -118,7 +124,7 @@ func (m *Member) Services() []lifecycle.Service {
 		services = append(services, lifecycle.Service{Name: "protection", Run: m.protection.Run})
 	}
 	if m.options.Call {
-		services = append(services, m.service("worker", m.newWorker))
+		services = append(services, m.limits(), m.service("worker", m.newWorker))
 	}
 	if m.options.Start {
 		services = append(services, m.service("backlog", m.newBacklog), m.service("relay", m.newRelay), m.service("starter", m.newStarter))
@@ -183,7 +189,11 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, tasks.Close())
 	}
-	deps := worker.Deps{Tasks: tasks, Results: results, Renderer: m.renderer, Caller: m.caller}
+	later, err := m.backend.Publisher(ctx, backend.Tasks)
+	if err != nil {
+		return nil, nil, errors.Join(err, tasks.Close())
+	}
+	deps := worker.Deps{Tasks: tasks, Results: results, Renderer: m.renderer, Caller: m.caller, Limits: m.limiter, Later: later}
 	if m.backend.Executions != nil {
 		deps.Reporter = m.backend.Executions
 	}

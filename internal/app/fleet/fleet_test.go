@@ -145,7 +145,8 @@ func TestARoleIsNeeded(t *testing.T) {
 func TestRolesAreServices(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]Options{
-		"backend worker intake": {Call: true}, "backend backlog relay starter intake": {Start: true}, "backend worker backlog relay starter intake": {Start: true, Call: true},
+		"backend limits worker intake": {Call: true}, "backend backlog relay starter intake": {Start: true},
+		"backend limits worker backlog relay starter intake": {Start: true, Call: true},
 	} {
 		m, err := New(nil, o)
 		if err != nil {

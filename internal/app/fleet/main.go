@@ -73,7 +73,7 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machin
 	}, Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
-		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
+		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, Waiting: cfg.Waiting, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
 		Egress: policy, Auth: authority, Task: rt.Task, Protection: on.protection,
 	})
 	if err != nil {

@@ -60,7 +60,8 @@ func (p *parts) starterGrants() []grant {
 func (p *parts) workerGrants() []grant {
 	q := p.queues
 	return []grant{
-		{"take tasks", consume, arns(q.tasks.live.QueueArn())},
+		{"take tasks, and put those back that wait for their turn", append([]string{"sqs:SendMessage"}, consume...), arns(q.tasks.live.QueueArn())},
+		{"share limits", flowActions, arns(p.flows.TableArn())},
 		{"reject what no worker can make", send, arns(q.tasks.dead.QueueArn())},
 		{"tell outcomes of calls without an execution", send, arns(p.runQueues())},
 		// AWS lists no resource type for these three: a token says by itself which
@@ -68,6 +69,8 @@ func (p *parts) workerGrants() []grant {
 		{"report on tasks", reportActions, arns(jsii.String("*"))},
 	}
 }
+
+var flowActions = []string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan"}
 
 var reportActions = []string{"states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"}
 
@@ -93,6 +96,7 @@ func (p *parts) producerGrants() []grant {
 		{"templates", []string{
 			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan", "dynamodb:DescribeTable",
 		}, arns(p.table.TableArn())},
+		{"limits", flowActions, arns(p.flows.TableArn())},
 		{"list executions", []string{"states:ListExecutions", "states:DescribeStateMachine"}, arns(p.machines.callAPI.StateMachineArn())},
 		{"show and stop executions", []string{
 			"states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution",

@@ -141,7 +141,8 @@ func TestPermissionsOfThePrograms(t *testing.T) {
 			on(":task/", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
 		),
 		"WorkerRole": slices.Concat(
-			on("calls-tasks", consumes...), on("calls-tasks-dlq", sends...), on("calls-results-*", sends...),
+			on("calls-tasks", append([]string{"sqs:SendMessage"}, consumes...)...), on("calls-tasks-dlq", sends...), on("calls-results-*", sends...),
+			on("API_Template_Table-flows", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan"),
 			on(":task/", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
 		),
 		"CallApiRole": slices.Concat(on("API_Template_Table", "dynamodb:GetItem"), on("calls-tasks", "sqs:SendMessage")),

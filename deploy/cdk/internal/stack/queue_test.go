@@ -38,7 +38,7 @@ func TestQueues(t *testing.T) {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, v *variant) {
-		table := v.the(t, "AWS::DynamoDB::Table", "")
+		table := v.the(t, "AWS::DynamoDB::Table", "RANGE")
 		want(t, table, v.knobs.Table, "TableName")
 		want(t, table, `[{"AttributeName":"PK","KeyType":"HASH"},{"AttributeName":"SK","KeyType":"RANGE"}]`, "KeySchema")
 		want(t, table, `[{"AttributeName":"PK","AttributeType":"S"},{"AttributeName":"SK","AttributeType":"S"}]`, "AttributeDefinitions")
@@ -71,7 +71,7 @@ func TestDefinition(t *testing.T) {
 				t.Errorf("${%s} has no substitution", name)
 			}
 		}
-		table, tasks := v.the(t, "AWS::DynamoDB::Table", ""), v.the(t, "AWS::SQS::Queue", `"QueueName":"`+v.knobs.Prefix+`-tasks"`)
+		table, tasks := v.the(t, "AWS::DynamoDB::Table", "RANGE"), v.the(t, "AWS::SQS::Queue", `"QueueName":"`+v.knobs.Prefix+`-tasks"`)
 		want(t, machine, `{"TasksQueueUrl":{"Ref":"`+tasks.ID+`"},"TemplatesTable":{"Ref":"`+table.ID+`"}}`, "DefinitionSubstitutions")
 		file, err := os.ReadFile(filepath.Join(root, "statemachine", "call-api.asl.json"))
 		if err != nil || string(file) != statemachine.CallAPI {
@@ -118,7 +118,7 @@ func TestTutorial(t *testing.T) {
 		t.Errorf("the function does not understand %v: %v", env, err)
 	}
 	want(t, machine, `{"FunctionArn":{"Fn::GetAtt":["`+function.ID+`","Arn"]},"TemplatesTable":{"Ref":"`+
-		v.the(t, "AWS::DynamoDB::Table", "").ID+`"}}`, "DefinitionSubstitutions")
+		v.the(t, "AWS::DynamoDB::Table", "RANGE").ID+`"}}`, "DefinitionSubstitutions")
 }
 
 // Ends of executions come to the results queue; those that cannot, to its dead

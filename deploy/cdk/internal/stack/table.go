@@ -27,3 +27,23 @@ func (p *parts) addTable() {
 		},
 	})
 }
+
+// addFlows makes the table of the flow keys: what the workers share of limits.
+// Its policies are few and set by hand, the rest is of the moment.
+func (p *parts) addFlows() {
+	removal := awscdk.RemovalPolicy_DESTROY
+	if p.knobs.KeepTable {
+		removal = awscdk.RemovalPolicy_RETAIN
+	}
+	p.flows = awsdynamodb.NewTable(p.stack, jsii.String("Flows"), &awsdynamodb.TableProps{
+		TableName:          jsii.String(p.knobs.Table + "-flows"),
+		PartitionKey:       &awsdynamodb.Attribute{Name: jsii.String("PK"), Type: awsdynamodb.AttributeType_STRING},
+		BillingMode:        awsdynamodb.BillingMode_PAY_PER_REQUEST,
+		Encryption:         awsdynamodb.TableEncryption_AWS_MANAGED,
+		DeletionProtection: jsii.Bool(p.knobs.KeepTable),
+		RemovalPolicy:      removal,
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
+			PointInTimeRecoveryEnabled: jsii.Bool(true),
+		},
+	})
+}
