@@ -49,6 +49,8 @@ var (
 	// ErrForeign says that a URL is not of the store, or not of a form that its
 	// Put would return.
 	ErrForeign = errors.New("the reference is not of this fleet's blob store")
+	// ErrNone says that there is no blob store at all.
+	ErrNone = errors.New("there is no blob store: set CALLFLEET_BLOBS, such as s3://bucket")
 	// ErrDigest says that a blob is not the one that the Ref is of.
 	ErrDigest = errors.New("the blob is not what the reference says: its digest or size differs")
 )

@@ -127,8 +127,8 @@ const (
 	RateLimited      FailureName = "Callfleet.RateLimited"
 	CircuitOpen      FailureName = "Callfleet.CircuitOpen"
 	ResponseTooLarge FailureName = "Callfleet.ResponseTooLarge"
-	BadReference     FailureName = "Callfleet.BadReference"     // to a body that is not there, or not of this fleet
-	BlobUnavailable  FailureName = "Callfleet.BlobUnavailable"  // the store of large bodies did not answer in time
+	BadReference     FailureName = "Callfleet.BadReference"    // to a body that is not there, or not of this fleet
+	BlobUnavailable  FailureName = "Callfleet.BlobUnavailable" // the store of large bodies did not answer in time
 	DeadlineExceeded FailureName = "Callfleet.DeadlineExceeded"
 	Internal         FailureName = "Callfleet.Internal" // a panic in the call, contained to it
 )
