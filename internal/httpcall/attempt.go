@@ -14,6 +14,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/net/http/httpguts"
 
+	"callfleet/internal/blob"
 	"callfleet/internal/call"
 )
 
@@ -26,6 +27,9 @@ type plan struct {
 	timeout  time.Duration
 	policy   policy
 	backoff  *backoff.ExponentialBackOff // made for the first retry
+	key      string                      // of the request, for what is kept of it
+	payload  *call.BlobRef               // the body, when it is kept elsewhere
+	inline   int                         // the largest body that the result holds
 	started  time.Time
 	attempts int
 }
@@ -35,6 +39,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
+	ref    *call.BlobRef // in place of body
 }
 
 // errAttempt is the cause of an attempt's own timeout.
@@ -85,6 +90,7 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 		timeout: r.Timeout,
 		policy:  c.opts.policy(r.Retry),
 		started: time.Now(),
+		key:     key, payload: r.BodyRef, inline: c.opts.inline(r.MaxInline),
 	}
 	if host := header.Get("Host"); host != "" { // net/http ignores the header
 		p.request.Host = host
@@ -92,6 +98,9 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 	}
 	if p.timeout <= 0 {
 		p.timeout = c.opts.Timeout
+	}
+	if r.BodyRef != nil {
+		p.request.ContentLength = r.BodyRef.Bytes
 	}
 	if len(r.Body) > 0 {
 		p.request.ContentLength = int64(len(r.Body))
@@ -124,8 +133,16 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	if !p.traced {
 		inject(ctx, req.Header)
 	}
-	if req.GetBody != nil {
-		req.Body, _ = req.GetBody() // a reader over bytes cannot fail
+	if p.payload != nil && c.opts.Claims == nil {
+		return reply{}, &errBlob{&call.Failure{Name: call.BadReference, Cause: blob.ErrNone.Error()}, true}
+	}
+	if p.payload != nil {
+		var done func()
+		req, done = c.withPayload(req, *p.payload)
+		defer done()
+	}
+	if err := rewind(req); err != nil {
+		return reply{}, err
 	}
 	for hops := 1; ; hops++ {
 		res, err := c.http.RoundTrip(req)
@@ -136,7 +153,7 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 		if err != nil || next == nil {
 			rep := reply{status: res.StatusCode, header: res.Header}
 			if err == nil {
-				rep.body, err = readBody(res, c.opts.MaxBody, p.gunzip)
+				err = c.read(req, p, res, &rep)
 			}
 			res.Body.Close() // what is left of a body that is too large costs the connection
 			return rep, err
@@ -147,15 +164,17 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 }
 
 func (p *plan) result(rep reply) call.Result {
-	body, encoding := classify(rep.header.Get("Content-Type"), rep.body)
-	return call.Result{
-		StatusCode:   rep.status,
-		Headers:      flatten(rep.header),
-		Body:         body,
-		BodyEncoding: encoding,
-		Attempts:     p.attempts,
-		DurationMS:   time.Since(p.started).Milliseconds(),
+	r := call.Result{
+		StatusCode: rep.status,
+		Headers:    flatten(rep.header),
+		BodyRef:    rep.ref,
+		Attempts:   p.attempts,
+		DurationMS: time.Since(p.started).Milliseconds(),
 	}
+	if rep.ref == nil {
+		r.Body, r.BodyEncoding = classify(rep.header.Get("Content-Type"), rep.body)
+	}
+	return r
 }
 
 // bareURL is u without query, fragment and userinfo, where secrets live.
