@@ -9,6 +9,8 @@
 //	url             S     absolute http or https URL
 //	headers         M     of S, templated values; or S, the same as JSON text
 //	payload         S     text; or M or L, a structure whose texts are templated
+//	payloadRef      S     in place of payload, the name of a param whose reference is
+//	                      to the body, sent as it is
 //	contentType     S     instead of a Content-Type header
 //	timeoutSeconds  N     bounds one attempt
 //	retry           M     maxAttempts N, maxDelaySeconds N
@@ -59,6 +61,7 @@ type Template struct {
 	url     *sandbox.Program
 	headers []header
 	payload *payload // nil is none
+	bodyOf  string   // the param that refers to the body; "" is none
 }
 
 type header struct {
@@ -157,6 +160,7 @@ func (p *parser) template(item json.RawMessage) *Template {
 	}
 	p.headers(t, attributes)
 	p.payload(t, attributes)
+	p.payloadRef(t, attributes)
 	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.get("timeoutSeconds"), maxTimeout)) * time.Second
 	p.retry(t, attributes)
 	return t
