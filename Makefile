@@ -29,8 +29,9 @@ check: ## format, modules, vet, staticcheck
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 
+# More tests at a time than processors: most wait, for leases, outages, emulators.
 unit: ## tests with -race and -shuffle
-	$(GO) test -race -shuffle=on -timeout 10m ./...
+	$(GO) test -race -shuffle=on -parallel 6 -timeout 10m ./...
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@for p in $$($(GO) list ./...); do \
@@ -40,7 +41,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 bench: ## hand-written loop, direct path and workflow path in one run; SQS path and bare SDK loop in another
 	$(GO) test -run '^$$' -bench 'Fleet' -benchtime 50000x -timeout 15m ./internal/app
-	$(GO) test -run '^$$' -bench 'SQS' -timeout 15m ./internal/queue/sqsqueue
+	$(GO) test -run '^$$' -bench 'SQS' -benchtime 5x -timeout 15m ./internal/queue/sqsqueue
 
 quickstart: build ## the 1,000 calls of examples/quickstart: run, resumed, interrupted, and counted
 	$(GO) run ./scripts/quickstart

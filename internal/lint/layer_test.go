@@ -63,6 +63,12 @@ var bans = []ban{
 		plants:  []string{"internal/worker", "internal/queue/natsqueue"},
 	},
 	{
+		name: "emulators are for tests", from: []string{"..."}, except: []string{"internal/awstest/...", "scripts/..."},
+		imports: ours("awstest"),
+		reason:  "what starts emulators of AWS has no place in a program; test files and scripts use it",
+		plants:  []string{"internal/worker", "internal/app", "cmd/worker"},
+	},
+	{
 		name: "templates have one engine", from: []string{"..."}, except: []string{"internal/template/..."}, tests: true,
 		imports: []string{"github.com/flosch/pongo2/...", "github.com/nikolalohinski/gonja/...", "text/template", "html/template"},
 		reason:  "the sandbox around the engine holds only where nothing else uses it",

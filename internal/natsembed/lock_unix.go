@@ -25,8 +25,10 @@ func acquire(path string) (*os.File, error) {
 	return file, nil
 }
 
-// unlock closes the file, which frees the lock. The file stays: removing it
-// would let two processes lock two files of one name.
+// unlock frees the lock, and says so before it closes the file: a child process
+// that is being started holds a copy of the file for a moment, and the lock
+// with it. The file stays: removing it would let two processes lock two files
+// of one name.
 func unlock(file *os.File) error {
-	return file.Close()
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 }

@@ -6,13 +6,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"callfleet/scripts/internal/fleet"
@@ -180,43 +178,13 @@ func (c *chaos) resume() error {
 }
 
 func (c *chaos) report() error {
-	results, twice, err := fleet.ReadResults(filepath.Join(c.fleet.Dir, "results.jsonl"))
+	t, err := c.fleet.Count(c.calls, c.api)
 	if err != nil {
 		return err
 	}
-	running, err := c.fleet.Output("execution", "ls", "--status", "running")
-	if err != nil {
-		return err
-	}
-	open := strings.Count(running, "\n") - 1 // the first line is the heading
-	calls, keys, again := c.api.Counts()
-	failed, uncalled := map[string]int{}, 0
-	for id, r := range results {
-		if r.Status != "SUCCEEDED" {
-			failed[r.Status+" "+r.Error]++
-		}
-		if !c.api.Has(id) {
-			uncalled++
-		}
-	}
-	lost := c.calls - len(results)
-	fmt.Printf("executions still running %d\n", open)
-	fmt.Printf("accepted %d\ncalled %d (keys %d)\ncompleted %d\nduplicated %d\nlost %d\n", c.calls, calls, keys, len(results), calls-keys, lost)
-	c.explain(again)
-	for reason, n := range failed {
-		fmt.Printf("failed %d: %s\n", n, reason)
-	}
-	switch {
-	case open != 0:
-		return fmt.Errorf("%d executions never ended:\n%s", open, running)
-	case lost != 0 || uncalled != 0:
-		return fmt.Errorf("lost %d results; %d completed without a call", lost, uncalled)
-	case twice != 0:
-		return fmt.Errorf("%d ids stand twice in the results", twice)
-	case len(failed) != 0:
-		return errors.New("calls failed that no API failed")
-	}
-	return nil
+	t.Print()
+	c.explain(t.Again())
+	return t.Err()
 }
 
 // explain says which kill made each call come again: the first one after the

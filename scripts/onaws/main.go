@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -189,43 +188,13 @@ func (p *play) killInTheMiddle(ctx context.Context, producer, victim *fleet.Proc
 }
 
 func (p *play) report() error {
-	results, twice, err := fleet.ReadResults(filepath.Join(p.fleet.Dir, "results.jsonl"))
+	t, err := p.fleet.Count(p.calls, p.api)
 	if err != nil {
 		return err
 	}
-	running, err := p.fleet.Output("execution", "ls", "--status", "running")
-	if err != nil {
-		return err
-	}
-	open := strings.Count(running, "\n") - 1 // the first line is the heading
-	calls, keys, _ := p.api.Counts()
-	failed, uncalled := map[string]int{}, 0
-	for id, r := range results {
-		if r.Status != "SUCCEEDED" {
-			failed[r.Status+" "+r.Error]++
-		}
-		if !p.api.Has(id) {
-			uncalled++
-		}
-	}
-	lost := p.calls - len(results)
-	fmt.Printf("executions still running %d\n", open)
-	fmt.Printf("accepted %d\ncalled %d (keys %d)\ncompleted %d\nduplicated %d (slots of the killed worker: %d)\nlost %d\n",
-		p.calls, calls, keys, len(results), calls-keys, slots, lost)
-	for reason, n := range failed {
-		fmt.Printf("failed %d: %s\n", n, reason)
-	}
-	switch {
-	case open != 0:
-		return fmt.Errorf("%d executions never ended:\n%s", open, running)
-	case lost != 0 || uncalled != 0:
-		return fmt.Errorf("lost %d results; %d completed without a call", lost, uncalled)
-	case twice != 0:
-		return fmt.Errorf("%d ids stand twice in the results", twice)
-	case len(failed) != 0:
-		return errors.New("calls failed that no API failed")
-	}
-	return nil
+	t.Print()
+	fmt.Printf("(the killed worker had %d slots)\n", slots)
+	return t.Err()
 }
 
 func (p *play) stop() {

@@ -155,6 +155,9 @@ func identify(ctx context.Context, cfg aws.Config) (Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	const what = "ask AWS whose credentials these are"
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return Identity{}, fmt.Errorf("%s: there are none: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a role: %w", what, err)
+	}
 	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return Identity{}, fmt.Errorf("%s: %w", what, err)
