@@ -36,7 +36,7 @@ var bans = []ban{
 	{
 		name: "AWS stays at the border", from: []string{"..."},
 		except: []string{
-			"internal/stepfn/...", "internal/queue/sqsqueue/...", "internal/template/store/dynamostore/...",
+			"internal/stepfn/...", "internal/queue/sqsqueue/...", "internal/template/store/dynamostore/...", "internal/blob/s3blob/...",
 			"internal/localsfn/handoff/...", "internal/app/...",
 			"internal/localsfn",    // the engine's front takes the clients and passes them down
 			"internal/awstest/...", // the tests' emulators come with the configuration of their clients
@@ -48,7 +48,7 @@ var bans = []ban{
 	{
 		name: "NATS stays at the border", from: []string{"..."},
 		except: []string{
-			"internal/queue/natsqueue/...", "internal/template/store/natsstore/...", "internal/localsfn/store/...",
+			"internal/queue/natsqueue/...", "internal/template/store/natsstore/...", "internal/blob/natsblob/...", "internal/localsfn/store/...",
 			"internal/natsembed/...", "internal/app/...",
 			"internal/localsfn", // the engine's front takes the connection and passes it down
 		},
@@ -81,10 +81,10 @@ var bans = []ban{
 		plants:  []string{"internal/worker", "internal/app", "cmd/worker"},
 	},
 	{
-		name: "seams and domain use the standard library", from: []string{"internal/call", "internal/queue", "internal/template/store"},
+		name: "seams and domain use the standard library", from: []string{"internal/call", "internal/queue", "internal/template/store", "internal/blob"},
 		imports: []string{outside},
 		reason:  "everything is built on them: what they import, everything imports",
-		plants:  []string{"internal/call", "internal/queue", "internal/template/store"},
+		plants:  []string{"internal/call", "internal/queue", "internal/template/store", "internal/blob"},
 	},
 	{
 		name: "the machine is pure", from: []string{

@@ -3,6 +3,7 @@ package template
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"callfleet/internal/call"
@@ -24,39 +25,53 @@ func (p *parser) payloadRef(t *Template, attributes *attribute) {
 	}
 }
 
-// resolve gets what params refer to, and the reference to the body.
-func (r *Renderer) resolve(ctx context.Context, t *Template, params json.RawMessage) (json.RawMessage, *call.BlobRef, error) {
-	var body *call.BlobRef
+// resolve gets what params refer to, and the body of a template with payloadRef:
+// a reference, or a text as it is.
+func (r *Renderer) resolve(ctx context.Context, t *Template, params json.RawMessage, out *call.Rendered) (json.RawMessage, error) {
 	if t.bodyOf != "" {
-		ref, err := bodyRef(params, t.bodyOf)
-		if err != nil {
-			return nil, nil, problem("payloadRef", err.Error())
+		if err := bodyOf(params, t.bodyOf, out); err != nil {
+			return nil, problem("payloadRef", err.Error())
 		}
-		body = &ref
+		if kind := bodyType(out); t.ContentType == "" && kind != "" {
+			out.Header = append(out.Header, call.Header{Name: "Content-Type", Value: kind})
+		}
 	}
 	if r.options.References == nil || !call.MayHoldRef(params) {
-		return params, body, nil
+		return params, nil
 	}
-	params, err := r.options.References.Resolve(ctx, params, t.bodyOf)
-	return params, body, err
+	return r.options.References.Resolve(ctx, params, t.bodyOf)
 }
 
-func bodyRef(params json.RawMessage, name string) (call.BlobRef, error) {
+func bodyType(r *call.Rendered) string {
+	if r.BodyRef != nil {
+		return r.BodyRef.ContentType
+	}
+	return "text/plain; charset=utf-8"
+}
+
+func bodyOf(params json.RawMessage, name string, out *call.Rendered) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(params, &members); err != nil {
-		return call.BlobRef{}, fmt.Errorf("params: must be a JSON object")
+		return errors.New("params: must be a JSON object")
 	}
-	if members[name] == nil {
-		return call.BlobRef{}, fmt.Errorf("there is no param %q", name)
+	value := members[name]
+	if value == nil {
+		return fmt.Errorf("there is no param %q", name)
 	}
-	ref, ok, err := call.DecodeRef(members[name])
+	ref, ok, err := call.DecodeRef(value)
 	switch {
+	case value[0] == '"':
+		var text string
+		err = json.Unmarshal(value, &text)
+		out.Body = []byte(text)
+		return err
 	case err != nil:
-		return ref, fmt.Errorf("param %q: %w", name, err)
+		return fmt.Errorf("param %q: %w", name, err)
 	case !ok:
-		return ref, fmt.Errorf("param %q is no reference: give it a file, as in %s=@file, or the bodyRef of another call as {\"$ref\": …}", name, name)
+		return fmt.Errorf("param %q is neither a text nor a reference: give it a file, as in %s=@file, or the bodyRef of another call as {\"$ref\": …}", name, name)
 	case !validHeaderValue(ref.ContentType):
-		return ref, fmt.Errorf("param %q: $ref: contentType: is no header value", name)
+		return fmt.Errorf("param %q: $ref: contentType: is no header value", name)
 	}
-	return ref, nil
+	out.BodyRef = &ref
+	return nil
 }

@@ -50,9 +50,12 @@ func TestReferences(t *testing.T) {
 		"whole body, typed": {`"payloadRef":"doc","contentType":"image/x-other"`, `{"doc":` + ref(image) + `}`, "", func(r call.Rendered) bool {
 			return len(r.Header) == 1 && r.Header[0].Value == "image/x-other"
 		}},
-		"binary in a payload":  {`"payload":{"doc":"{{ doc }}"}`, `{"doc":` + ref(image) + `}`, "payloadRef", nil},
-		"body and payload":     {`"payloadRef":"doc","payload":"x"`, `{"doc":` + ref(image) + `}`, "one body", nil},
-		"body that is no ref":  {`"payloadRef":"doc"`, `{"doc":"text"}`, "is no reference", nil},
+		"binary in a payload": {`"payload":{"doc":"{{ doc }}"}`, `{"doc":` + ref(image) + `}`, "payloadRef", nil},
+		"body and payload":    {`"payloadRef":"doc","payload":"x"`, `{"doc":` + ref(image) + `}`, "one body", nil},
+		"body that is no ref": {`"payloadRef":"doc"`, `{"doc":7}`, "neither a text nor a reference", nil},
+		"body that is a text": {`"payloadRef":"doc"`, `{"doc":"na\u00efve"}`, "", func(r call.Rendered) bool {
+			return string(r.Body) == "naïve" && r.Header[0].Value == "text/plain; charset=utf-8"
+		}},
 		"body that is missing": {`"payloadRef":"doc"`, `{}`, "no param", nil},
 		"bad content type":     {`"payloadRef":"doc"`, `{"doc":` + ref(badType) + `}`, "no header value", nil},
 		"foreign":              {`"payload":"{{ doc }}"`, `{"doc":{"$ref":{"url":"file:///etc/passwd","bytes":1,"sha256":"` + text.SHA256 + `"}}}`, "not of this fleet", nil},

@@ -18,7 +18,8 @@ type rendering struct {
 }
 
 func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessage) (call.Rendered, error) {
-	params, body, err := r.resolve(ctx, t, params)
+	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry}
+	params, err := r.resolve(ctx, t, params, &out)
 	if err != nil {
 		return call.Rendered{}, err
 	}
@@ -27,16 +28,14 @@ func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessa
 		return call.Rendered{}, problem("params", err.Error())
 	}
 	x := rendering{run: sandbox.NewRun(ctx, values, r.limits()), params: len(params)}
-	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry, BodyRef: body}
 	if out.URL, err = x.url(t); err != nil {
 		return call.Rendered{}, err
 	}
-	if out.Header, err = x.headers(t); err != nil {
+	headers, err := x.headers(t)
+	if err != nil {
 		return call.Rendered{}, err
 	}
-	if body != nil && t.ContentType == "" && body.ContentType != "" {
-		out.Header = append(out.Header, call.Header{Name: "Content-Type", Value: body.ContentType})
-	}
+	out.Header = append(headers, out.Header...)
 	if t.payload != nil {
 		if out.Body, err = x.body(t.payload); err != nil {
 			return call.Rendered{}, err

@@ -9,8 +9,8 @@
 //	url             S     absolute http or https URL
 //	headers         M     of S, templated values; or S, the same as JSON text
 //	payload         S     text; or M or L, a structure whose texts are templated
-//	payloadRef      S     in place of payload, the name of a param whose reference is
-//	                      to the body, sent as it is
+//	payloadRef      S     in place of payload, the name of a param: the body is what it
+//	                      refers to, or its text, as it is
 //	contentType     S     instead of a Content-Type header
 //	timeoutSeconds  N     bounds one attempt
 //	retry           M     maxAttempts N, maxDelaySeconds N

@@ -82,6 +82,7 @@ func (c *cli) commands() map[string]func(context.Context) (int, error) {
 		"execution ls":    c.executionList,
 		"execution show":  c.executionShow,
 		"execution stop":  c.executionStop,
+		"result get":      c.resultGet,
 		"setup":           c.setup,
 		"doctor":          c.doctor,
 		"lint":            c.lint,

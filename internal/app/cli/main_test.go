@@ -57,7 +57,7 @@ func (b *bundle) producerWith(t *testing.T, ctx context.Context, stdin io.Reader
 	var out, errs buffer
 	in := config.Input{
 		Args: args, Stdout: &out, Version: "1.2.3", Schemes: config.Schemes{
-			Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes,
+			Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes, Blobs: backend.BlobSchemes,
 		},
 		Getenv: func(name string) string {
 			if name == "CALLFLEET_DATA" {

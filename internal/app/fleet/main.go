@@ -64,7 +64,7 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machin
 	}, Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
-		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
+		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ClaimAbove: cfg.ClaimAbove, BlobLimit: cfg.BlobLimit, Logger: rt.Logger,
 		Task: rt.Task, Protection: on.protection,
 	})
 	if err != nil {
@@ -94,6 +94,8 @@ func WorkerBackend(cfg *config.Worker, rt *program.Runtime) backend.Options {
 		Queue:         cfg.Queue.Secret(),
 		StepFunctions: cfg.StepFunctions.Secret(),
 		Templates:     cfg.Templates.Secret(),
+		Blobs:         cfg.Blobs.Secret(),
+		BlobExpiry:    cfg.BlobExpiry,
 		ReportRate:    cfg.ReportRate.Fixed(),
 		StateMachine:  cfg.StateMachine,
 		Lease:         cfg.Lease,
