@@ -71,3 +71,19 @@ func TestMapMembers(t *testing.T) {
 		t.Error("an array is taken")
 	}
 }
+
+func FuzzDecodeRef(f *testing.F) {
+	f.Add(string(call.EncodeRef(call.BlobRef{URL: "s3://b/k", Bytes: 1, SHA256: digest})))
+	f.Add(`{"$ref":{"url":"x"}}`)
+	f.Add(`{"$ref":[]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if !json.Valid([]byte(text)) || strings.TrimSpace(text) != text {
+			return
+		}
+		r, ok, err := call.DecodeRef(json.RawMessage(text))
+		if err == nil && ok && r.Check() != nil {
+			t.Errorf("%q is a reference that is none: %v", text, r.Check())
+		}
+		_, _ = call.MapMembers(json.RawMessage(text), func(string, json.RawMessage) (json.RawMessage, error) { return nil, nil })
+	})
+}
