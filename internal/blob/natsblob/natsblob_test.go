@@ -179,3 +179,37 @@ func TestStoreAwayInTheMiddle(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// forgetful loses every other answer of the broker.
+type forgetful struct {
+	jetstream.JetStream
+	n int // of answers; Put asks one after the other
+}
+
+func (f *forgetful) PublishMsg(ctx context.Context, m *nats.Msg, o ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	ack, err := f.JetStream.PublishMsg(ctx, m, o...)
+	if f.n++; f.n%2 == 1 && err == nil {
+		return nil, nats.ErrTimeout
+	}
+	return ack, err
+}
+
+// A chunk whose acknowledgement is lost is sent again, and is there once.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	s := open(t, connect(t), Options{})
+	s.js = &forgetful{JetStream: s.js}
+	data := blobtest.Data(700_000)
+	ref, err := s.Put(t.Context(), "a", "", bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := blob.Open(t.Context(), s, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if got, err := io.ReadAll(o); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes, %v, want %d", len(got), err, len(data))
+	}
+}
