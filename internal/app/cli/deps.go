@@ -26,6 +26,7 @@ func (c *cli) deps(ctx context.Context, b *backend.Backend) (producer.Deps, erro
 	if b.Blobs != nil {
 		deps.Claims = c.claims(b)
 	}
+	deps.Checker = producer.NewChecker(b.Templates)
 	var err error
 	deps.Queue, err = b.Publisher(ctx, deps.Encoder.Destination())
 	if r := c.cfg.Run.Rate.PerSecond; err == nil && r > 0 {
