@@ -6,6 +6,8 @@ package auth
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"time"
 
@@ -31,9 +33,9 @@ type Options struct {
 // Signer signs requests by AWS Signature Version 4. It is an interface so that
 // a program which makes calls and nothing else need not carry the AWS SDK.
 type Signer interface {
-	// Sign sets the headers that prove who sends req, whose body is body. It may
-	// fetch credentials, and is safe for concurrent use.
-	Sign(ctx context.Context, req *http.Request, body []byte, keys AWSKeys) error
+	// Sign sets the headers that prove who sends req, whose body has the given
+	// SHA-256, in hex. It may fetch credentials, and is safe for concurrent use.
+	Sign(ctx context.Context, req *http.Request, bodySHA256 string, keys AWSKeys) error
 }
 
 // AWSKeys are what a template says of its AWS credentials.
@@ -125,7 +127,7 @@ func (a *Authority) Apply(ctx context.Context, req *http.Request, r call.Rendere
 			if (r.Auth[i].Kind == call.AuthSigV4) != last {
 				continue
 			}
-			if err := a.apply(ctx, g, &use{req, body, &r.Auth[i], via}); err != nil {
+			if err := a.apply(ctx, g, &use{req, body, r.BodyRef, &r.Auth[i], via}); err != nil {
 				return nil, err
 			}
 		}
@@ -144,8 +146,18 @@ func unresolved(err error) error {
 type use struct {
 	req  *http.Request
 	body []byte
+	ref  *call.BlobRef // the body, when it is kept elsewhere
 	auth *call.Auth
 	via  http.RoundTripper
+}
+
+// digest is the body's SHA-256, in hex.
+func (u *use) digest() string {
+	if u.ref != nil {
+		return u.ref.SHA256
+	}
+	sum := sha256.Sum256(u.body)
+	return hex.EncodeToString(sum[:])
 }
 
 func (a *Authority) apply(ctx context.Context, g *Grant, u *use) error {
@@ -182,7 +194,7 @@ func (a *Authority) sigV4(ctx context.Context, g *Grant, u *use) error {
 		return refuse("auth sigv4: templates may not sign as this worker: name accessKeyId and secretAccessKey, or list " +
 			secret.WorkerAWS + " in CALLFLEET_SECRETS_ALLOW")
 	}
-	if err := a.options.Signer.Sign(ctx, u.req, u.body, keys); err != nil {
+	if err := a.options.Signer.Sign(ctx, u.req, u.digest(), keys); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -14,6 +14,9 @@ import (
 // one signature for each key. The id is the Idempotency-Key, the same on every
 // attempt; the timestamp is the attempt's own.
 func (g *Grant) webhook(u *use) error {
+	if u.ref != nil {
+		return refuse("auth hmac: the signature is over the whole body, and this one is kept elsewhere: give it as a payload or a text, not by reference")
+	}
 	id := u.req.Header.Get("Idempotency-Key")
 	if id == "" {
 		id = "msg_" + rand.Text()

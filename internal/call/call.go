@@ -73,6 +73,11 @@ type Rendered struct {
 	URL    string
 	Header []Header // in the order of the template
 	Body   []byte
+	// BodyRef is the body in place of Body, which is nil then.
+	BodyRef *BlobRef
+	// MaxInline bounds the body that goes into the result, where larger ones can
+	// go elsewhere; 0 is the caller's default.
+	MaxInline int
 	// Timeout bounds one attempt; 0 is the caller's default.
 	Timeout time.Duration
 	Retry   *Retry // nil is the caller's default
@@ -99,10 +104,20 @@ type Retry struct {
 type Result struct {
 	StatusCode   int               `json:"statusCode"`
 	Headers      map[string]string `json:"headers"`
-	Body         json.RawMessage   `json:"body"`                   // JSON as it came, else a JSON string
+	Body         json.RawMessage   `json:"body,omitempty"`         // JSON as it came, else a JSON string
 	BodyEncoding string            `json:"bodyEncoding,omitempty"` // "base64" for a binary body
+	BodyRef      *BlobRef          `json:"bodyRef,omitempty"`      // in place of Body when that is too large
 	Attempts     int               `json:"attempts"`
 	DurationMS   int64             `json:"durationMs"`
+}
+
+// BlobRef stands for a body that is kept in the blob store. What package blob
+// says of its Ref holds.
+type BlobRef struct {
+	URL         string `json:"url"`
+	Bytes       int64  `json:"bytes"`
+	ContentType string `json:"contentType,omitempty"`
+	SHA256      string `json:"sha256"`
 }
 
 // FailureName is the error name that a state machine matches.
@@ -119,6 +134,8 @@ const (
 	RateLimited      FailureName = "Callfleet.RateLimited"
 	CircuitOpen      FailureName = "Callfleet.CircuitOpen"
 	ResponseTooLarge FailureName = "Callfleet.ResponseTooLarge"
+	BadReference     FailureName = "Callfleet.BadReference"    // to a body that is not there, or not of this fleet
+	BlobUnavailable  FailureName = "Callfleet.BlobUnavailable" // the store of large bodies did not answer in time
 	DeadlineExceeded FailureName = "Callfleet.DeadlineExceeded"
 	AuthFailed       FailureName = "Callfleet.AuthFailed" // no secret, or no token: nothing was sent to the API
 	Internal         FailureName = "Callfleet.Internal"   // a panic in the call, contained to it

@@ -34,7 +34,7 @@ func (s Schemes) vars(embeds bool) kong.Vars {
 		"log_level":     "info", "data": DefaultData, "results": DefaultResults,
 		"queue_hint": DefaultQueue, "queue_forms": examples(queueForms, s.Queue),
 		"stepfunctions_hint": DefaultStepFunctions, "stepfunctions_forms": examples(stepFunctionsForms, s.StepFunctions),
-		"templates_forms": examples(templatesForms, s.Templates),
+		"templates_forms": examples(templatesForms, s.Templates), "blobs_forms": examples(blobsForms, s.Blobs),
 	}
 	if embeds {
 		v["queue_hint"], v["stepfunctions_hint"] = "URL", "URL"

@@ -27,7 +27,7 @@ func input(args string, env ...string) Input {
 	return Input{
 		Args: strings.Fields(args), Getenv: func(name string) string { return vars[name] }, Stdout: io.Discard, Version: "1.2.3",
 		Schemes: Schemes{
-			Queue: []string{"nats", "sqs"}, StepFunctions: []string{"http", "https", "aws"}, Templates: []string{"nats", "dynamodb", "file"},
+			Queue: []string{"nats", "sqs"}, StepFunctions: []string{"http", "https", "aws"}, Templates: []string{"nats", "dynamodb", "file"}, Blobs: []string{"nats", "s3", "file"},
 		},
 	}
 }
@@ -55,7 +55,7 @@ func TestHelp(t *testing.T) {
 	for _, command := range []string{
 		"producer", "producer run", "producer call", "producer template put", "producer template render",
 		"producer execution ls", "producer execution stop", "producer flow", "producer flow set",
-		"producer flow pause", "producer lint", "worker", "stepfunctions", "sampleapi",
+		"producer flow pause", "producer result get", "producer lint", "worker", "stepfunctions", "sampleapi",
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
@@ -158,6 +158,7 @@ func TestProducerCommands(t *testing.T) {
 		"execution ls --status failed":          "execution ls",
 		"execution show run-1":                  "execution show",
 		"execution stop run-1 --reason mistake": "execution stop",
+		"result get run-1 -o file":              "result get",
 		"lint a.asl.json b.json":                "lint",
 		"version":                               "version",
 	} {

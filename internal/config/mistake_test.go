@@ -65,7 +65,12 @@ func TestMistakes(t *testing.T) {
 			"--broker-listen (CALLFLEET_BROKER_LISTEN): want a loopback address, because the embedded broker knows no passwords; for other machines run a NATS server and set --queue (CALLFLEET_QUEUE)"}},
 		"one port twice": {"stepfunctions", input("--sample-listen 127.0.0.1:8083"), []string{
 			"--sample-listen (CALLFLEET_SAMPLE_LISTEN): port 8083 is that of --listen (CALLFLEET_STEPFUNCTIONS_LISTEN)"}},
-		"account":  {"stepfunctions", input("--account-id 12"), []string{`--account-id (CALLFLEET_ACCOUNT_ID): want 12 digits, not "12"`}},
+		"account": {"stepfunctions", input("--account-id 12"), []string{`--account-id (CALLFLEET_ACCOUNT_ID): want 12 digits, not "12"`}},
+		"claims": {"worker", input("--blobs http://x --claim-above 262144 --blob-limit 0 --blob-expiry 1ms"), []string{
+			`--blobs (CALLFLEET_BLOBS): unknown scheme "http": use nats://127.0.0.1:4222 or s3://bucket or file://blobs`,
+			"--claim-above (CALLFLEET_CLAIM_ABOVE): want 1 to 245760, what Step Functions takes with room for headers, not 262144",
+			"--blob-limit (CALLFLEET_BLOB_LIMIT): want 1 or more, not 0",
+			"--blob-expiry (CALLFLEET_BLOB_EXPIRY): want 1s or more, or 0s for the store's own, not 1ms"}},
 		"region":   {"stepfunctions", input("--region moon"), []string{`--region (CALLFLEET_REGION): want a region such as us-east-1, not "moon"`}},
 		"samples":  {"stepfunctions", input("--samples yes"), []string{`--samples (CALLFLEET_SAMPLES): want auto, on, off or http://host:port, not "yes"`}},
 		"endpoint": {"stepfunctions", input("--lambda-endpoint ftp://x"), []string{`--lambda-endpoint (CALLFLEET_LAMBDA_ENDPOINT): unknown scheme "ftp": use http://127.0.0.1:9000 or https://lambda.internal`}},

@@ -18,6 +18,7 @@ type Producer struct {
 	Template  Template  `cmd:"" help:"Put, list, show, remove and try out API templates."`
 	Execution Execution `cmd:"" help:"List, show and stop executions."`
 	Flow      Flow      `cmd:"" help:"List, limit, pause and resume flow keys: what the fleet's calls share limits by."`
+	Result    Result    `cmd:"" help:"Fetch what calls were answered."`
 	Setup     Setup     `cmd:"" help:"Make what is missing on AWS, or on emulators of it: queues, table, state machine."`
 	Doctor    Doctor    `cmd:"" help:"Check that queues, templates and state machine are there, may be used, and fit the settings."`
 	Lint      Lint      `cmd:"" help:"Check state machines (*.asl.json) and templates."`
@@ -26,6 +27,7 @@ type Producer struct {
 	Embeddable `embed:""`
 	Secrets    `embed:""`
 	Backends   `embed:""`
+	Claims     `embed:""`
 	Egress     `embed:""`
 	Log        `embed:""`
 }
@@ -141,6 +143,28 @@ type ExecutionStop struct {
 	Reason      string `help:"Cause to record."`
 }
 
+// Result are the commands below "producer result".
+type Result struct {
+	Get ResultGet `cmd:"" help:"Fetch the body of an answer, from the blob store if it is there."`
+}
+
+// ResultGet are the settings of "producer result get".
+type ResultGet struct {
+	ID      string `arg:"" help:"Request id, or a reference as it stands in a result: {\"url\": …}."`
+	Out     string `short:"o" help:"File to write. Unset, standard output." placeholder:"FILE"`
+	Results string `help:"Where to look for calls that had no execution." default:"${results}"`
+}
+
+// Help is the examples of "producer result get --help".
+func (ResultGet) Help() string {
+	return `Examples:
+
+  producer result get 1k2m3n4p5q6r-17 -o report.pdf
+  producer result get "$(jq -c .output.bodyRef results.jsonl)" > report.pdf
+
+A body from the blob store is written only if its size and digest are right.`
+}
+
 // Setup are the settings of "producer setup".
 type Setup struct {
 	Lease time.Duration `help:"Visibility timeout of the queues; the workers set their own on what they receive." env:"CALLFLEET_LEASE" default:"90s"`
@@ -212,6 +236,7 @@ func (c *Producer) check(command string, p *problems, in Input) {
 	c.Secrets.check(p)
 	c.Embeddable.check(p)
 	c.Backends.check(p, in.Schemes)
+	c.Claims.check(p, in.Schemes)
 	c.Egress.check(p, in.Getenv)
 	switch command {
 	case "run":
@@ -284,6 +309,7 @@ var (
 	_ kong.HelpProvider = Run{}
 	_ kong.HelpProvider = Call{}
 	_ kong.HelpProvider = TemplateRender{}
+	_ kong.HelpProvider = ResultGet{}
 	_ kong.HelpProvider = Setup{}
 	_ kong.HelpProvider = Doctor{}
 )

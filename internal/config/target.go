@@ -95,7 +95,7 @@ func parseTarget(text string) (any, error) {
 }
 
 // Schemes are the backends that a program has, by the scheme of their URLs.
-type Schemes struct{ Queue, StepFunctions, Templates []string }
+type Schemes struct{ Queue, StepFunctions, Templates, Blobs []string }
 
 // form is how the URL of one backend looks.
 type form struct {
@@ -135,6 +135,11 @@ var (
 		{"nats", "nats://127.0.0.1:4222", bareHost},
 		{"dynamodb", "dynamodb://API_Template_Table", bareHost},
 		{"file", "file://templates", hasPlace},
+	}
+	blobsForms = []form{
+		{"nats", "nats://127.0.0.1:4222", bareHost},
+		{"s3", "s3://bucket", hasHost},
+		{"file", "file://blobs", hasPlace},
 	}
 	endpointForms = []form{
 		{"http", "http://127.0.0.1:9000", hasHost},

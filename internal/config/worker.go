@@ -15,18 +15,18 @@ const (
 
 // Worker is the command line of cmd/worker.
 type Worker struct {
-	Roles         []string `help:"What this worker does: start (turn requests into executions), call (make calls)." env:"CALLFLEET_ROLES" default:"start,call"`
-	Slots         int      `help:"Calls at one time." env:"CALLFLEET_SLOTS" default:"256"`
-	ResponseLimit int      `help:"Largest body of an answer, in bytes; Step Functions takes 256 KiB with all around it." env:"CALLFLEET_RESPONSE_LIMIT" default:"204800"`
-	Waiting       int      `help:"Calls that wait for their turn in this worker beside its slots, half of them of one flow key; others wait on the queue." env:"CALLFLEET_WAITING" default:"20000"`
-	MaxBacklog    int      `help:"Tasks waiting for workers above which no execution is started." env:"CALLFLEET_MAX_BACKLOG" default:"2000"`
-	Listen        Address  `help:"Address of /livez, /readyz and /metrics." env:"CALLFLEET_WORKER_LISTEN" default:"127.0.0.1:8084"`
+	Roles      []string `help:"What this worker does: start (turn requests into executions), call (make calls)." env:"CALLFLEET_ROLES" default:"start,call"`
+	Slots      int      `help:"Calls at one time." env:"CALLFLEET_SLOTS" default:"256"`
+	Waiting    int      `help:"Calls that wait for their turn in this worker beside its slots, half of them of one flow key; others wait on the queue." env:"CALLFLEET_WAITING" default:"20000"`
+	MaxBacklog int      `help:"Tasks waiting for workers above which no execution is started." env:"CALLFLEET_MAX_BACKLOG" default:"2000"`
+	Listen     Address  `help:"Address of /livez, /readyz and /metrics." env:"CALLFLEET_WORKER_LISTEN" default:"127.0.0.1:8084"`
 
 	Paces    `embed:""`
 	Clocks   `embed:""`
 	Egress   `embed:""`
 	Secrets  `embed:""`
 	Backends `embed:""`
+	Claims   `embed:""`
 	Probe    `embed:""`
 	Log      `embed:""`
 
@@ -104,6 +104,7 @@ func (c *Worker) Has(role string) bool { return slices.Contains(c.Roles, role) }
 func (c *Worker) check(p *problems, in Input) {
 	c.Log.check(p)
 	c.Backends.check(p, in.Schemes)
+	c.Claims.check(p, in.Schemes)
 	c.Egress.check(p, in.Getenv)
 	if c.StepFunctions.Scheme() == "aws" && c.Queue.IsZero() && !p.bad("stepfunctions") {
 		p.add("queue", "want an sqs:// URL with %s aws:, because AWS Step Functions cannot publish to nats", p.setting("stepfunctions"))
@@ -117,7 +118,6 @@ func (c *Worker) check(p *problems, in Input) {
 		p.add("roles", "want %s, %s or both", RoleStart, RoleCall)
 	}
 	p.atLeast("slots", c.Slots, 1)
-	p.atLeast("response-limit", c.ResponseLimit, 1)
 	p.atLeast("waiting", c.Waiting, 1)
 	p.atLeast("max-backlog", c.MaxBacklog, 1)
 }

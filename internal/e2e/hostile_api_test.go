@@ -88,12 +88,12 @@ func hostileAPIs() map[string]hostileAPI {
 					w.Header().Set("Content-Length", strconv.Itoa(1<<30))
 					endless(t, w)
 				})
-			}, tooLarge, []string{"larger than 204800 bytes"}, 0,
+			}, tooLarge, []string{"larger than 1048576 bytes"}, 0,
 		},
 		"sends 1 GB in chunks": {
 			func(t *testing.T) string {
 				return serve(t, func(w http.ResponseWriter, _ *http.Request) { endless(t, w) })
-			}, tooLarge, []string{"larger than 204800 bytes"}, 0,
+			}, tooLarge, []string{"larger than 1048576 bytes"}, 0,
 		},
 		"sends 1 GB in gzip": {
 			func(t *testing.T) string {
@@ -111,7 +111,7 @@ func hostileAPIs() map[string]hostileAPI {
 					}
 					t.Error("a whole gigabyte was taken")
 				})
-			}, tooLarge, []string{"larger than 204800 bytes"}, 0,
+			}, tooLarge, []string{"larger than 1048576 bytes"}, 0,
 		},
 		"sends gzip that is none": {handled(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
@@ -184,7 +184,7 @@ func endlessHeaders(c net.Conn, format string) {
 // and what was wrong, and costs nobody else anything.
 func TestHostileAPIs(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
+	s := startAt(t, place{blobLimit: 1 << 20}, nil)
 	s.wantNothingLeft(t, everyQueue...)
 	good := s.put(t, map[string]any{"name": "good", "method": "GET", "url": serve(t, answer)})
 	for name, api := range hostileAPIs() {

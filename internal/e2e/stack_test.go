@@ -24,6 +24,7 @@ import (
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
 	"callfleet/internal/auth"
+	"callfleet/internal/claim"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
@@ -72,6 +73,9 @@ type place struct {
 	patience         time.Duration // for a run
 	lease            time.Duration // of a task
 	auth             *auth.Authority
+	blobs            string // "" is the queue's broker's, or none on SQS
+	blobLimit        int
+	heartbeat        time.Duration // the longest time between two
 }
 
 // start starts everything; it stops with the test. tracers may be nil.
@@ -109,7 +113,7 @@ func startAt(t *testing.T, at place, tracers func(service string) trace.TracerPr
 
 // open is what cmd/worker and cmd/producer do when servers run.
 func (s *stack) open(ctx context.Context) (*backend.Backend, error) {
-	o := backend.Options{Queue: s.queue, Templates: s.templates, AWS: s.aws, Lease: s.lease, Name: "e2e", Logger: s.log}
+	o := backend.Options{Queue: s.queue, Templates: s.templates, AWS: s.aws, Blobs: s.blobs, Lease: s.lease, Name: "e2e", Logger: s.log}
 	if s.machine == "" {
 		o.StepFunctions = s.steps.URL()
 	} else {
@@ -150,7 +154,8 @@ func (s *stack) restartSteps(t *testing.T) {
 func (s *stack) startFleet(t *testing.T) {
 	t.Helper()
 	member, err := fleet.New(s.open, fleet.Options{
-		Start: true, Call: true, Slots: 32, Egress: egresstest.Loopback(), Drain: time.Second, Auth: s.auth, Logger: s.log, Tracers: s.tracers("worker"),
+		Start: true, Call: true, Slots: 32, Egress: egresstest.Loopback(), Drain: time.Second, BlobLimit: s.blobLimit, HeartbeatEvery: s.heartbeat,
+		Auth: s.auth, Logger: s.log, Tracers: s.tracers("worker"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -213,6 +218,12 @@ type line struct {
 	params   any
 }
 
+// due are params of a request with a deadline.
+type due struct {
+	params any
+	at     time.Time
+}
+
 // run runs a call file, and returns the result of each line. Every line must
 // have exactly one.
 func (s *stack) run(t *testing.T, mode string, lines ...line) []journal.Result {
@@ -228,7 +239,11 @@ func (s *stack) runAs(t *testing.T, id, mode string, lines ...line) []journal.Re
 	dir := t.TempDir()
 	var calls bytes.Buffer
 	for _, l := range lines {
-		text, err := json.Marshal(map[string]any{"templateName": l.template.Name, "method": l.template.Method, "params": l.params})
+		request := map[string]any{"templateName": l.template.Name, "method": l.template.Method, "params": l.params}
+		if d, ok := l.params.(due); ok {
+			request["params"], request["deadline"] = d.params, d.at
+		}
+		text, err := json.Marshal(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,12 +257,17 @@ func (s *stack) runAs(t *testing.T, id, mode string, lines ...line) []journal.Re
 	if mode == direct {
 		deps.Encoder = producer.NewDirect(s.producer.Templates)
 	}
+	if s.producer.Blobs != nil {
+		claims := claim.New(claim.Options{})
+		claims.Bind(s.producer.Blobs)
+		deps.Claims = claims
+	}
 	var err error
 	if deps.Queue, err = s.producer.Publisher(ctx, deps.Encoder.Destination()); err != nil {
 		t.Fatal(err)
 	}
 	p, err := producer.New(deps, producer.Options{
-		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, MaxLine: 4 << 20, Log: quiet, System: s.producer.System, Tracers: s.tracers("producer"),
+		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, MaxLine: 16 << 20, Log: quiet, System: s.producer.System, Tracers: s.tracers("producer"),
 	})
 	if err != nil {
 		t.Fatal(err)

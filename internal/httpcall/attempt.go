@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"callfleet/internal/auth"
+	"callfleet/internal/blob"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
@@ -29,6 +30,9 @@ type plan struct {
 	timeout  time.Duration
 	policy   policy
 	backoff  *backoff.ExponentialBackOff // made for the first retry
+	key      string                      // of the request, for what is kept of it
+	payload  *call.BlobRef               // the body, when it is kept elsewhere
+	inline   int                         // the largest body that the result holds
 	started  time.Time
 	attempts int
 	sealed   *sealed // nil without secrets
@@ -40,6 +44,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
+	ref    *call.BlobRef // in place of body
 }
 
 // errAttempt is the cause of an attempt's own timeout.
@@ -90,6 +95,7 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 		timeout: r.Timeout,
 		policy:  c.opts.policy(r.Retry),
 		started: time.Now(),
+		key:     key, payload: r.BodyRef, inline: c.opts.inline(r.MaxInline),
 	}
 	if host := header.Get("Host"); host != "" { // net/http ignores the header
 		p.request.Host = host
@@ -100,6 +106,9 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 	}
 	if auth.Needed(r) {
 		p.sealed = &sealed{rendered: r}
+	}
+	if r.BodyRef != nil {
+		p.request.ContentLength = r.BodyRef.Bytes
 	}
 	if len(r.Body) > 0 {
 		p.request.ContentLength = int64(len(r.Body))
@@ -136,8 +145,16 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	if !p.traced {
 		inject(ctx, req.Header)
 	}
-	if req.GetBody != nil {
-		req.Body, _ = req.GetBody() // a reader over bytes cannot fail
+	if p.payload != nil && c.opts.Claims == nil {
+		return reply{}, &errBlob{&call.Failure{Name: call.BadReference, Cause: blob.ErrNone.Error()}, true}
+	}
+	if p.payload != nil {
+		var done func()
+		req, done = c.withPayload(req, *p.payload)
+		defer done()
+	}
+	if err := rewind(req); err != nil {
+		return reply{}, err
 	}
 	var via http.RoundTripper = c.http
 	if p.sealed != nil {
@@ -156,7 +173,7 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 		if err != nil || next == nil {
 			rep := reply{status: res.StatusCode, header: res.Header}
 			if err == nil {
-				rep.body, err = readBody(res, c.opts.MaxBody, p.gunzip)
+				err = c.read(req, p, res, &rep)
 			}
 			res.Body.Close() // what is left of a body that is too large costs the connection
 			return rep, err
@@ -186,15 +203,17 @@ func (c *Client) elsewhere(p *plan, via http.RoundTripper, next *http.Request, i
 }
 
 func (p *plan) result(rep reply) call.Result {
-	body, encoding := classify(rep.header.Get("Content-Type"), rep.body)
-	return call.Result{
-		StatusCode:   rep.status,
-		Headers:      flatten(rep.header),
-		Body:         body,
-		BodyEncoding: encoding,
-		Attempts:     p.attempts - p.held,
-		DurationMS:   time.Since(p.started).Milliseconds(),
+	r := call.Result{
+		StatusCode: rep.status,
+		Headers:    flatten(rep.header),
+		BodyRef:    rep.ref,
+		Attempts:   p.attempts - p.held,
+		DurationMS: time.Since(p.started).Milliseconds(),
 	}
+	if rep.ref == nil {
+		r.Body, r.BodyEncoding = classify(rep.header.Get("Content-Type"), rep.body)
+	}
+	return r
 }
 
 // bareURL is u without query, fragment and userinfo, where secrets live.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -86,6 +87,14 @@ func (s *sealed) scrub(rep *reply, flt *fault) {
 	if flt != nil {
 		flt.reason = s.grant.ScrubText(flt.reason)
 	}
+}
+
+// scrubLarge is scrub for a body that is kept elsewhere, and its type.
+func (s *sealed) scrubLarge(contentType string, body io.Reader) (string, io.Reader) {
+	if s == nil || s.grant == nil {
+		return contentType, body
+	}
+	return s.grant.ScrubText(contentType), s.grant.ScrubReader(body)
 }
 
 // What is kept of transports with client certificates.

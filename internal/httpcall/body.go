@@ -13,8 +13,12 @@ import (
 	"unicode/utf8"
 )
 
-// errTooLarge marks a body above the limit; the rest of it is not read.
-type errTooLarge struct{ limit int }
+// errTooLarge marks a body above the limit.
+type errTooLarge struct {
+	limit int64
+	head  []byte    // what was read of it
+	rest  io.Reader // what was not
+}
 
 func (e *errTooLarge) Error() string {
 	return fmt.Sprintf("the body is larger than %d bytes", e.limit)
@@ -32,7 +36,7 @@ func readBody(res *http.Response, limit int, gunzip bool) ([]byte, error) {
 		return readGzip(res.Body, limit)
 	}
 	if res.ContentLength > int64(limit) {
-		return nil, &errTooLarge{limit}
+		return nil, &errTooLarge{limit: int64(limit), rest: res.Body}
 	}
 	if n := res.ContentLength; n > 0 {
 		body := make([]byte, n)
@@ -72,7 +76,7 @@ func readAll(r io.Reader, limit int) ([]byte, error) {
 		return nil, err
 	}
 	if n > int64(limit) {
-		return nil, &errTooLarge{limit}
+		return nil, &errTooLarge{limit: int64(limit), head: buf.Bytes(), rest: r}
 	}
 	return buf.Bytes(), nil
 }

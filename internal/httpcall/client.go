@@ -40,9 +40,14 @@ type Options struct {
 	// any: the pause is random between zero and the bound, which doubles.
 	// Defaults 500 ms and 30 s.
 	BaseDelay, MaxDelay time.Duration
-	// MaxBody is the largest body of an answer, in bytes after decompression.
-	// Default 200 KiB.
+	// MaxBody is the largest body that a result holds, in bytes after
+	// decompression. Default 200 KiB.
 	MaxBody int
+	// Claims keeps larger bodies, and has those of requests; nil: a larger body
+	// is a failure.
+	Claims Claims
+	// MaxClaim is the largest body that is kept there. Default 100 MB.
+	MaxClaim int64
 	// MaxRedirects is how many redirects one attempt follows. Default 10.
 	MaxRedirects int
 	// TLS is the client's configuration; nil is Go's own. Below TLS 1.2 it does

@@ -31,6 +31,7 @@ const interruption call.FailureName = "interrupted"
 // is that of the attempt.
 func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 	var (
+		blob     *errBlob
 		tooLarge *errTooLarge
 		denied   *egress.Denied
 		refused  *auth.Error
@@ -38,6 +39,8 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		netErr   net.Error
 	)
 	switch {
+	case errors.As(err, &blob) && !canceled(ctx):
+		return &fault{blob.failure.Name, oneLine(blob.failure.Cause, 500), blob.permanent}
 	case errors.As(err, &tooLarge):
 		return &fault{call.ResponseTooLarge, tooLarge.Error(), true}
 	case errors.As(err, &denied):
@@ -50,7 +53,7 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{call.ConnectionFailed, err.Error(), true}
 	case context.Cause(ctx) == errAttempt:
 		return &fault{call.Timeout, fmt.Sprintf("no whole answer within %s", brief(timeout)), false}
-	case errors.Is(ctx.Err(), context.Canceled):
+	case canceled(ctx):
 		return &fault{interruption, oneLine(context.Cause(ctx).Error(), 200), true}
 	case ctx.Err() != nil:
 		return &fault{call.DeadlineExceeded, "the time budget of the task is used up", true}
@@ -66,6 +69,9 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 	}
 	return &fault{call.ConnectionFailed, safe(err), false}
 }
+
+// canceled reports whether somebody gave the call up.
+func canceled(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // safe is the text of an error of net/http up to its first quote: what it
 // quotes is data of the server or of the request.

@@ -57,10 +57,7 @@ func (c *Client) follow(req *http.Request, res *http.Response, hops int) (*http.
 		next.Header.Del("Content-Encoding")
 	}
 	next.Body = nil
-	if next.GetBody != nil {
-		next.Body, _ = next.GetBody() // a reader over bytes cannot fail
-	}
-	return next, nil
+	return next, rewind(next)
 }
 
 // redirects reports whether the status is a redirect that is followed, and

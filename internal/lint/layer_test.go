@@ -37,7 +37,7 @@ var bans = []ban{
 		name: "AWS stays at the border", from: []string{"..."},
 		except: []string{
 			"internal/stepfn/...", "internal/queue/sqsqueue/...", "internal/template/store/dynamostore/...",
-			"internal/limit/store/dynamolimits/...",
+			"internal/limit/store/dynamolimits/...", "internal/blob/s3blob/...",
 			"internal/localsfn/handoff/...", "internal/app/...",
 			"internal/secret/awssecret/...", // AWS's own stores of secrets
 			"internal/auth/sigv4/...",       // AWS's signature; what signs is given to package auth, which knows no AWS
@@ -52,7 +52,7 @@ var bans = []ban{
 		name: "NATS stays at the border", from: []string{"..."},
 		except: []string{
 			"internal/queue/natsqueue/...", "internal/template/store/natsstore/...", "internal/localsfn/store/...",
-			"internal/limit/store/natslimits/...",
+			"internal/limit/store/natslimits/...", "internal/blob/natsblob/...",
 			"internal/natsembed/...", "internal/app/...",
 			"internal/localsfn", // the engine's front takes the connection and passes it down
 		},
@@ -91,10 +91,11 @@ var bans = []ban{
 		plants:  []string{"internal/worker", "internal/app", "cmd/worker"},
 	},
 	{
-		name: "seams and domain use the standard library", from: []string{"internal/call", "internal/queue", "internal/template/store", "internal/limit/store"},
+		name:    "seams and domain use the standard library",
+		from:    []string{"internal/call", "internal/queue", "internal/template/store", "internal/limit/store", "internal/blob"},
 		imports: []string{outside},
 		reason:  "everything is built on them: what they import, everything imports",
-		plants:  []string{"internal/call", "internal/queue", "internal/template/store", "internal/limit/store"},
+		plants:  []string{"internal/call", "internal/queue", "internal/template/store", "internal/limit/store", "internal/blob"},
 	},
 	{
 		name: "the machine is pure", from: []string{

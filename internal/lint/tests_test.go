@@ -9,6 +9,7 @@ import (
 // Each exception is "file test".
 var parallelExceptions = []exception{
 	{"internal/httpcall/memory_test.go TestMemoryOfWaitingCall", "measures the memory of the whole process"},
+	{"internal/httpcall/claim_memory_test.go TestMemoryOfLargeAnswers", "measures the memory of the whole process"},
 	{"internal/producer/callfile/callfile_test.go TestMemoryDoesNotGrowWithTheFile", "measures the memory of the whole process"},
 }
 

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,12 +30,24 @@ type Deps struct {
 	// Queue takes what Encoder makes.
 	Queue   queue.Publisher
 	Encoder Encoder
+	// Checker holds params to what their template declares; nil lets all pass.
+	Checker *Checker
 	// Feed opens the outcomes of one run. It is called before the run publishes
 	// anything, and with the same run again when it is resumed: outcomes that
 	// arrived meanwhile must still be there.
 	Feed func(ctx context.Context, run string) (queue.Feed, error)
 	// Describer finds outcomes that the feed did not bring; nil is none.
 	Describer Describer
+	// Claims takes params that are too large to travel; nil: such calls are bad
+	// input.
+	Claims Claims
+}
+
+// Claims puts large params of a request elsewhere.
+type Claims interface {
+	// Shrink makes params small enough, with references in place of the largest.
+	// A *call.Failure concerns this request alone; any other error may pass.
+	Shrink(ctx context.Context, id string, params json.RawMessage, most int) (json.RawMessage, error)
 }
 
 // Encoder turns a request into the message that asks for it.
@@ -79,6 +92,9 @@ type Options struct {
 
 	Window int // most requests without an outcome, 10,000 when 0
 	Batch  int // most requests published in one go, 256 when 0
+	// ClaimAbove is how large params may be before Claims takes them, 200 KiB
+	// when 0.
+	ClaimAbove int
 
 	// Interrupt, when it is closed, stops publishing; outcomes are then waited
 	// for during Grace (5 s when 0). Cancelling Run's context ends it at once.
@@ -143,6 +159,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Root, filepath.Join(".callfleet", "runs"))
 	setDefault(&o.Window, 10_000)
 	setDefault(&o.Batch, 256)
+	setDefault(&o.ClaimAbove, 200<<10)
 	setDefault(&o.Grace, 5*time.Second)
 	setDefault(&o.ReconcileAfter, time.Minute)
 	setDefault(&o.ReconcileRate, 10)

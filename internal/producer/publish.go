@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
+	"callfleet/internal/blob"
 	"callfleet/internal/call"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/journal"
@@ -21,6 +22,13 @@ import (
 
 // inFlight is how many batches are published at the same time.
 const inFlight = 4
+
+// Bounds of memory for files with long lines: of what is read ahead, and of a
+// batch.
+const (
+	maxAhead      = 256 << 20
+	maxBatchBytes = 16 << 20
+)
 
 // maxNotes bounds the bad lines that are shown: all are in the results.
 const maxNotes = 20
@@ -34,7 +42,7 @@ type candidate struct {
 // publish sends the rest of the file. intake ends the reading, work what was
 // begun as well.
 func (s *session) publish(work, intake context.Context) error {
-	lines := make(chan callfile.Line, s.opts.Batch)
+	lines := make(chan callfile.Line, min(s.opts.Batch, maxAhead/s.opts.MaxLine))
 	read := make(chan error, 1)
 	reading, stopReading := context.WithCancelCause(intake)
 	go func() {
@@ -118,14 +126,16 @@ func (s *session) batch(intake, work context.Context, lines <-chan callfile.Line
 		case <-work.Done():
 			return nil // g has the reason
 		}
+		bytes := len(batch[0].Request.Params)
 	more:
-		for len(batch) < s.opts.Batch {
+		for len(batch) < s.opts.Batch && bytes < maxBatchBytes {
 			select {
 			case l, ok := <-lines:
 				if !ok {
 					break more
 				}
 				batch = append(batch, l)
+				bytes += len(l.Request.Params)
 			default:
 				break more
 			}
@@ -284,13 +294,48 @@ func (s *session) encode(ctx context.Context, r call.Request) (m queue.Message, 
 	return m, err
 }
 
-// encodeOnce makes the message and holds it to the queue's limits.
+// encodeOnce checks the request and makes its message. Large params are checked
+// as they were given: nobody here sees what they are once they were moved.
 func (s *session) encodeOnce(ctx context.Context, r call.Request) (queue.Message, error) {
+	if err := s.deps.Checker.Check(ctx, r); err != nil {
+		return queue.Message{}, err
+	}
+	if err := s.shrink(ctx, &r); err != nil {
+		return queue.Message{}, err
+	}
+	return s.message(ctx, r)
+}
+
+// message encodes the request and holds the message to the queue's limits.
+func (s *session) message(ctx context.Context, r call.Request) (queue.Message, error) {
 	m, err := s.deps.Encoder.Encode(ctx, r)
 	if limit := s.deps.Queue.Limits().MaxBytes; err == nil && limit > 0 && size(m) > limit {
 		err = &call.Failure{Name: BadInput, Cause: fmt.Sprintf("the message has %d bytes, the queue takes %d", size(m), limit)}
 	}
 	return m, err
+}
+
+// shrinkTimeout bounds one try, after which the trouble is logged.
+const shrinkTimeout = time.Minute
+
+// shrink moves large params out of the request.
+func (s *session) shrink(ctx context.Context, r *call.Request) error {
+	if s.deps.Claims == nil || len(r.Params) <= s.opts.ClaimAbove {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, shrinkTimeout)
+	defer cancel()
+	params, err := s.deps.Claims.Shrink(ctx, r.ID, r.Params, s.opts.ClaimAbove)
+	if f, ok := errors.AsType[*call.Failure](err); ok {
+		return &call.Failure{Name: BadInput, Cause: f.Cause}
+	}
+	if errors.Is(err, blob.ErrRefused) {
+		return &call.Failure{Name: call.BlobUnavailable, Cause: err.Error()}
+	}
+	if err == nil {
+		r.Params = params
+	}
+	return err
 }
 
 func size(m queue.Message) int {

@@ -25,9 +25,11 @@ var ErrNoOutcome = errors.New("no outcome yet")
 type CallOptions struct {
 	Template string
 	Method   string
-	Params   json.RawMessage // a JSON object, see ParseParams; nil is {}
+	Params   json.RawMessage // a JSON object; nil is {}
 	FlowKey  string
 	Deadline time.Time
+
+	ClaimAbove int // as in Options
 
 	Run string // the run of the call's id "<run>-1"; a new one when ""
 	// Wait waits for the outcome, at most Timeout (without end when 0).
@@ -84,7 +86,7 @@ func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
 // publishOne returns what is known of a call that was just published.
 func publishOne(ctx context.Context, d Deps, o CallOptions, r call.Request) (journal.Result, time.Time, error) {
 	sent := time.Now()
-	opts := Options{System: o.System, Tracers: o.Tracers, Log: o.Log}.withDefaults()
+	opts := Options{System: o.System, ClaimAbove: o.ClaimAbove, Tracers: o.Tracers, Log: o.Log}.withDefaults()
 	s := &session{Producer: &Producer{deps: d, opts: opts}}
 	// The run's id is as good a seed as any: it is this call's alone.
 	root := span.New(span.Options{

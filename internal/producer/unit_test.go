@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -41,10 +42,17 @@ func TestParseParams(t *testing.T) {
 		{[]string{"n:=1.50", "list:=[1, 2]", "yes:=true", `s:="@x"`}, `{"n":1.50,"list":[1, 2],"yes":true,"s":"@x"}`},
 		{[]string{"body=@" + file}, `{"body":"two\nlines <&>"}`},
 		{[]string{"a", "=b", "c:=", "d=1", "d=2"}, `! param "a": want k=v|has no name|param "c": what follows := is not JSON|param "d": is given twice`},
-		{[]string{"f=@" + filepath.Join(dir, "none"), "g=@" + binary, "h=@" + big}, "! no such file|not valid UTF-8|more than 1048576 bytes"},
+		{[]string{"g=@" + binary, "h=@" + big, "i=1"}, `{"g":{"$ref":{"url":"binary","bytes":0,"sha256":""}},"h":{"$ref":{"url":"big","bytes":0,"sha256":""}},"i":"1"}`},
+		{[]string{"f=@" + filepath.Join(dir, "none"), "u=\xff"}, "! no such file|not valid UTF-8"},
 	}
 	for _, row := range rows {
-		got, err := ParseParams(row.args)
+		params, err := ParseParams(row.args)
+		got, putErr := params.JSON(t.Context(), func(_ context.Context, file string) (call.BlobRef, error) {
+			return call.BlobRef{URL: filepath.Base(file)}, nil
+		})
+		if putErr != nil {
+			t.Error(putErr)
+		}
 		parts, bad := strings.CutPrefix(row.want, "! ")
 		if !bad && (err != nil || string(got) != row.want || !json.Valid(got)) {
 			t.Errorf("%q: %s, %v", row.args, got, err)
@@ -65,8 +73,12 @@ func FuzzParseParams(f *testing.F) {
 		if strings.Contains(arg, "=@") {
 			return // would read a file
 		}
-		if got, err := ParseParams([]string{arg}); err == nil && !json.Valid(got) {
-			t.Errorf("%q makes %s", arg, got)
+		params, err := ParseParams([]string{arg})
+		if err != nil {
+			return
+		}
+		if got, err := params.JSON(t.Context(), nil); err != nil || !json.Valid(got) {
+			t.Errorf("%q makes %s, %v", arg, got, err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"callfleet/internal/call"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/schema"
 )
@@ -38,13 +39,33 @@ func (p *parser) object(attributes *itemjson.Attribute, name string) json.RawMes
 }
 
 // CheckParams checks params against the schema that the template declares, if
-// it does. The error shows no value of a param.
+// it does: what is a reference counts as there, whatever it stands for. The
+// error shows no value of a param.
 func (t *Template) CheckParams(params json.RawMessage) error {
-	if t.schema == nil {
-		return nil
-	}
-	if err := t.schema.Validate(params); err != nil {
+	if err := t.breach(params); err != nil {
 		return fmt.Errorf("template %s %s: params: %w", t.Name, t.Method, err)
 	}
 	return nil
+}
+
+func (t *Template) breach(params json.RawMessage) error {
+	if t.schema == nil {
+		return nil
+	}
+	return t.schema.Validate(params, references(params))
+}
+
+// references are the names of the params that are references.
+func references(params json.RawMessage) []string {
+	var names []string
+	if !call.MayHoldRef(params) {
+		return nil
+	}
+	_, _ = call.MapMembers(params, func(name string, value json.RawMessage) (json.RawMessage, error) {
+		if _, ok, err := call.DecodeRef(value); ok && err == nil {
+			names = append(names, name)
+		}
+		return nil, nil
+	}) // who parses the params says what is wrong with them
+	return names
 }

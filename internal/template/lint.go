@@ -113,11 +113,9 @@ func (p *parser) example(t *Template) {
 	if t.example == nil || slices.ContainsFunc(p.problems, func(f Problem) bool { return !f.Warning }) {
 		return
 	}
-	if t.schema != nil {
-		if err := t.schema.Validate(t.example); err != nil {
-			p.errorf("example", "%v", err)
-			return
-		}
+	if err := t.breach(t.example); err != nil {
+		p.errorf("example", "%v", err)
+		return
 	}
 	_, err := NewRenderer(Options{}).render(context.Background(), t, t.example)
 	var wrong *problemError

@@ -20,26 +20,30 @@ type rendering struct {
 }
 
 func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessage) (call.Rendered, error) {
-	if t.schema != nil {
-		if err := t.schema.Validate(params); err != nil {
-			return call.Rendered{}, problem("params", err.Error())
-		}
+	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry, Secrets: t.secrets}
+	params, err := r.resolve(ctx, t, params, &out)
+	if err != nil {
+		return call.Rendered{}, err
+	}
+	if err := t.breach(params); err != nil { // after resolve: the schema is about what references stand for
+		return call.Rendered{}, problem("params", err.Error())
 	}
 	values, err := sandbox.ParseParams(params)
 	if err != nil {
 		return call.Rendered{}, problem("params", err.Error())
 	}
 	x := rendering{run: sandbox.NewRun(ctx, values, r.limits()), params: len(params)}
-	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry, Secrets: t.secrets}
 	if out.URL, err = x.url(t); err != nil {
 		return call.Rendered{}, err
 	}
 	if out.Flow, err = x.flow(t); err != nil {
 		return call.Rendered{}, err
 	}
-	if out.Header, err = x.headers(t); err != nil {
+	headers, err := x.headers(t)
+	if err != nil {
 		return call.Rendered{}, err
 	}
+	out.Header = append(headers, out.Header...)
 	if t.payload != nil {
 		if out.Body, err = x.body(t.payload); err != nil {
 			return call.Rendered{}, err

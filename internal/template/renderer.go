@@ -21,6 +21,9 @@ type Options struct {
 	Timeout        time.Duration // of one rendering; 2 s
 	MaxCached      int           // compiled templates; 1,024
 	MaxCachedBytes int           // of their items in all; 64 MiB
+	// References resolves the references among params; nil leaves them as they
+	// are.
+	References References
 }
 
 func (o *Options) setDefaults() {

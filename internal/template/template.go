@@ -10,6 +10,8 @@
 //	url             S     absolute http or https URL
 //	headers         M     of S, templated values; or S, the same as JSON text
 //	payload         S     text; or M or L, a structure whose texts are templated
+//	payloadRef      S     in place of payload, the name of a param: the body is what it
+//	                      refers to, or its text, as it is
 //	contentType     S     instead of a Content-Type header
 //	timeoutSeconds  N     bounds one attempt
 //	retry           M     maxAttempts N, maxDelaySeconds N
@@ -67,6 +69,7 @@ type Template struct {
 	flow    *sandbox.Program // nil is none
 	headers []header
 	payload *payload        // nil is none
+	bodyOf  string          // the param that refers to the body; "" is none
 	schema  *schema.Schema  // nil is none
 	example json.RawMessage // nil is none
 
@@ -195,6 +198,7 @@ func (p *parser) template(raw json.RawMessage) *Template {
 	}
 	p.headers(t, attributes)
 	p.payload(t, attributes)
+	p.payloadRef(t, attributes)
 	p.auth(t, attributes)
 	t.secrets = p.secretsOf(t)
 	if p.url != "" && (len(t.auth) > 0 || t.secrets != nil) {

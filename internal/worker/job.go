@@ -192,6 +192,7 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	rendered.MaxInline = room(j)
 	turns, err := w.turns(j, rendered)
 	if err != nil {
 		return nil, err
@@ -207,6 +208,17 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 	markAnswered(ctx, result)
 	w.stats.retried(result.Attempts)
 	return call.EncodeResult(result, w.opts.MaxOutput)
+}
+
+// room is how much of the answer's body the state can take besides the task:
+// the template and the input stay in it, and a state that grows too large ends
+// its execution where nothing can catch it.
+func room(j *job) int {
+	if j.task.Token == "" {
+		return 0
+	}
+	const around, least = 8 << 10, 1 << 10
+	return max(call.MaxInputBytes-len(j.delivery.Body)-around, least)
 }
 
 func (w *Worker) render(ctx context.Context, j *job) (call.Rendered, error) {

@@ -55,6 +55,12 @@ func (r *registry) remove(j *job) {
 	j.slot = -1
 }
 
+func (r *registry) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.jobs)
+}
+
 func (r *registry) oldest() (received time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,7 +173,7 @@ func (w *Worker) leases() sweeper {
 
 // heartbeats is the sweeper of the tasks that last.
 func (w *Worker) heartbeats() sweeper {
-	every := w.opts.HeartbeatEvery
+	every := w.opts.HeartbeatEvery / hurry
 	return sweeper{jobs: w.jobs, every: every, clock: func(j *job) *renewal { return &j.beat },
 		send: func(ctx context.Context, j *job) time.Duration {
 			err := w.deps.Reporter.Heartbeat(ctx, j.token)
@@ -179,8 +185,23 @@ func (w *Worker) heartbeats() sweeper {
 				w.log.DebugContext(ctx, "sending a heartbeat again", "request", j.task.ID, "error", err)
 				return 0
 			}
-			return every
+			return w.beatEvery()
 		}}
+}
+
+// A heartbeat is how a worker learns that an execution was stopped. A worker
+// with few tasks asks more often, at most hurry times as often, and for all its
+// tasks together at most beatsPerSecond: Step Functions counts those of the
+// whole fleet.
+const (
+	hurry          = 4
+	beatsPerSecond = 5
+)
+
+// beatEvery is the time between two heartbeats of one task.
+func (w *Worker) beatEvery() time.Duration {
+	every := w.opts.HeartbeatEvery
+	return min(every, max(every/hurry, time.Duration(w.jobs.len())*time.Second/beatsPerSecond))
 }
 
 // firstBeat is one interval after the task was sent, for its clock began then;
@@ -190,7 +211,7 @@ func (w *Worker) firstBeat(j *job) time.Time {
 	if sent := j.delivery.Sent; !sent.IsZero() && sent.Before(from) && j.delivery.Attempt == 1 {
 		from = sent
 	}
-	return from.Add(spread(w.opts.HeartbeatEvery))
+	return from.Add(spread(w.beatEvery()))
 }
 
 // spread shortens d by up to a fifth, so that jobs that came together are not

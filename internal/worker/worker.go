@@ -70,8 +70,9 @@ type Options struct {
 	// DrainTimeout is how long running calls may go on after Run was told to
 	// stop. Default 20 s.
 	DrainTimeout time.Duration
-	// HeartbeatEvery is the time between heartbeats of a task that lasts
-	// longer. Default 20 s.
+	// HeartbeatEvery is the longest time between heartbeats of a task that lasts
+	// longer: a worker with few tasks sends them up to four times as often.
+	// Default 20 s.
 	HeartbeatEvery time.Duration
 	// Budget bounds a task that names no timeout, from the moment it was sent.
 	// Default 15 min.

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/nats-io/nats.go"
 
+	"callfleet/internal/blob"
 	"callfleet/internal/queue"
 	"callfleet/internal/stepfn"
 	"callfleet/internal/template/store"
@@ -45,6 +46,7 @@ var (
 	QueueSchemes         = []string{"nats", "sqs"}
 	TemplateSchemes      = []string{"nats", "dynamodb", "file"}
 	StepFunctionsSchemes = []string{"http", "https", "aws"}
+	BlobSchemes          = []string{"nats", "s3", "file"}
 )
 
 // Options say what to open.
@@ -52,6 +54,8 @@ type Options struct {
 	Queue         string // nats://host:port, sqs://prefix
 	Templates     string // nats://host:port, dynamodb://table, file://dir; "" is the queue's
 	StepFunctions string // http://host:port, aws:; "" opens none
+	Blobs         string // nats://host:port, s3://bucket, file://dir; "" is that of a queue on NATS, else none
+	BlobExpiry    time.Duration
 	StateMachine  string // name or ARN; StateMachine if empty
 	Region        string // of the ARN of a name, unless it is AWS's; us-east-1 if empty
 	AccountID     string // of the ARN of a name, unless it is AWS's; 000000000000 if empty
@@ -78,6 +82,8 @@ type Options struct {
 type Backend struct {
 	// Templates keeps the templates.
 	Templates store.Store
+	// Blobs keeps bodies that are too large to travel; nil without a place.
+	Blobs blob.Store
 	// Executions is the state machine StateMachine; nil without a URL.
 	Executions *stepfn.Client
 	// System is the broker as OpenTelemetry's messaging.system names it.
@@ -127,6 +133,9 @@ func (b *Backend) open(ctx context.Context) error {
 	}
 	if b.Templates, err = b.openTemplates(ctx); err != nil {
 		return fmt.Errorf("open templates: %w", err)
+	}
+	if b.Blobs, err = b.openBlobs(ctx); err != nil {
+		return fmt.Errorf("open blobs (CALLFLEET_BLOBS): %w", err)
 	}
 	if b.options.StepFunctions == "" {
 		return nil

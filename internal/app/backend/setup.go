@@ -36,7 +36,7 @@ func (b *Backend) Table() Table {
 	return t
 }
 
-// Setup makes the queues, the table and the state machine that are missing
+// Setup makes the queues, the table, the bucket and the state machine that are missing
 // where they are not made on use, and changes nothing that exists. What it
 // looked after before an error comes with the error.
 func (b *Backend) Setup(ctx context.Context, o SetupOptions) (all []Resource, err error) {
@@ -68,6 +68,12 @@ func (b *Backend) Setup(ctx context.Context, o SetupOptions) (all []Resource, er
 		}
 		made, err := flows.Create(ctx)
 		if err := add("table", name, made, err); err != nil {
+			return all, err
+		}
+	}
+	if bucket := b.Bucket(); bucket != nil {
+		made, err := bucket.Create(ctx)
+		if err := add("bucket", b.options.Blobs, made, err); err != nil {
 			return all, err
 		}
 	}

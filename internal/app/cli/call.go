@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/program"
 	"callfleet/internal/call"
 	"callfleet/internal/config"
 	"callfleet/internal/producer"
+	"callfleet/internal/producer/requestid"
 )
 
 // embeddedCallSlots is enough for one call and what an earlier command left.
@@ -21,22 +23,30 @@ func (c *cli) call(ctx context.Context) (int, error) {
 	if err != nil {
 		return config.ExitUsage, err
 	}
+	run := requestid.NewRun(time.Now())
 	return c.with(ctx, embedding{slots: embeddedCallSlots}, func(ctx context.Context, b *backend.Backend) (int, error) {
 		deps, err := c.deps(ctx, b)
 		if err != nil {
 			return program.ExitFailed, err
 		}
-		return c.callOne(ctx, b.System, deps, params)
+		claims := c.claims(b)
+		object, err := params.JSON(ctx, func(ctx context.Context, file string) (call.BlobRef, error) {
+			return claims.PutFile(ctx, run+"-1", file)
+		})
+		if err != nil {
+			return program.ExitFailed, err
+		}
+		return c.callOne(ctx, deps, producer.CallOptions{Run: run, Params: object, System: b.System})
 	})
 }
 
-func (c *cli) callOne(ctx context.Context, system string, deps producer.Deps, params json.RawMessage) (int, error) {
+func (c *cli) callOne(ctx context.Context, deps producer.Deps, options producer.CallOptions) (int, error) {
 	o := c.cfg.Call
 	// An embedded worker is gone with this command: nobody else makes the call.
 	wait := o.Wait || c.embedded
-	result, err := producer.Call(ctx, deps, producer.CallOptions{
-		Template: o.Name, Method: o.Method, Params: params, Wait: wait, Timeout: o.Timeout, System: system, Log: c.rt.Logger,
-	})
+	options.Template, options.Method, options.Wait, options.Timeout = o.Name, o.Method, wait, o.Timeout
+	options.ClaimAbove, options.Log = c.cfg.ClaimAbove, c.rt.Logger
+	result, err := producer.Call(ctx, deps, options)
 	if result.ID == "" {
 		return program.ExitFailed, err
 	}

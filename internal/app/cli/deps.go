@@ -8,6 +8,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/call"
+	"callfleet/internal/claim"
 	"callfleet/internal/producer"
 	"callfleet/internal/queue"
 	"callfleet/internal/stepfn"
@@ -22,13 +23,24 @@ func (c *cli) deps(ctx context.Context, b *backend.Backend) (producer.Deps, erro
 	if c.cfg.Command == "run" && c.cfg.Run.Direct {
 		deps.Encoder, deps.Describer = producer.NewDirect(b.Templates), nil
 	}
-	deps.Encoder = producer.NewChecked(deps.Encoder, b.Templates)
+	if b.Blobs != nil {
+		deps.Claims = c.claims(b)
+	}
+	deps.Checker = producer.NewChecker(b.Templates)
 	var err error
 	deps.Queue, err = b.Publisher(ctx, deps.Encoder.Destination())
 	if r := c.cfg.Run.Rate.PerSecond; err == nil && r > 0 {
 		deps.Queue = paced{deps.Queue, rate.NewLimiter(rate.Limit(r), max(1, int(r/10)))}
 	}
 	return deps, err
+}
+
+// claims puts what is too large to travel into the backend's store, and fetches
+// it.
+func (c *cli) claims(b *backend.Backend) *claim.Checker {
+	claims := claim.New(claim.Options{MaxBlob: int64(c.cfg.BlobLimit)})
+	claims.Bind(b.Blobs)
+	return claims
 }
 
 // paced publishes at most so many messages a second.

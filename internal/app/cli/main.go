@@ -86,6 +86,7 @@ func (c *cli) commands() map[string]func(context.Context) (int, error) {
 		"flow set":        c.flowSet,
 		"flow pause":      c.flowPause,
 		"flow resume":     c.flowResume,
+		"result get":      c.resultGet,
 		"setup":           c.setup,
 		"doctor":          c.doctor,
 		"lint":            c.lint,

@@ -31,6 +31,8 @@ func (c *cli) joined() backend.Options {
 		Queue:         orDefault(c.cfg.Queue.Secret(), c.queue),
 		StepFunctions: orDefault(c.cfg.StepFunctions.Secret(), c.stepFunctions),
 		Templates:     c.cfg.Templates.Secret(),
+		Blobs:         c.cfg.Blobs.Secret(),
+		BlobExpiry:    c.cfg.BlobExpiry,
 		StateMachine:  c.cfg.StateMachine,
 		Name:          "callfleet-producer",
 		Logger:        c.rt.Logger,
@@ -86,7 +88,7 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 		}
 		return backend.Open(ctx, backend.Options{
 			Embedded: conn, Templates: c.cfg.Templates.Secret(), StepFunctions: stack.URL(), StateMachine: c.cfg.StateMachine,
-			Transport: stack.Transport(), Lease: embeddedLease, Logger: c.rt.Logger,
+			Blobs: c.cfg.Blobs.Secret(), BlobExpiry: c.cfg.BlobExpiry, Transport: stack.Transport(), Lease: embeddedLease, Logger: c.rt.Logger,
 		})
 	}
 	sample, err := c.sample(ctx, e)
@@ -151,7 +153,8 @@ func (c *cli) callPath(e embedding, open opener, sample *local.Sample) (function
 		return template.NewRenderer(template.Options{}), caller, nil, nil
 	}
 	member, err := fleet.New(open, fleet.Options{
-		Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, Egress: policy, Auth: authority, Logger: c.rt.Logger,
+		Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, ClaimAbove: c.cfg.ClaimAbove, BlobLimit: c.cfg.BlobLimit,
+		Egress: policy, Auth: authority, Logger: c.rt.Logger,
 	})
 	if err != nil {
 		return nil, nil, nil, err

@@ -64,6 +64,9 @@ func (c *cli) runFile(ctx context.Context, b *backend.Backend) (int, error) {
 	progress := report.NewProgress(c.std.Err, isTerminal(c.std.Err))
 	o := c.runOptions(ctx, progress)
 	o.System = b.System
+	if deps.Claims != nil {
+		o.MaxLine = longLine
+	}
 	p, err := producer.New(deps, o)
 	if err != nil {
 		return config.ExitUsage, err
@@ -87,6 +90,10 @@ func (c *cli) runFile(ctx context.Context, b *backend.Backend) (int, error) {
 // interruptGrace is how long an interrupted run waits for what is under way.
 const interruptGrace = 3 * time.Second
 
+// longLine is the longest line whose params can go elsewhere. The producer holds
+// some in memory; a file that is larger than that is a param of "producer call".
+const longLine = 16 << 20
+
 // noteInterrupt says at once that a signal was understood.
 func noteInterrupt(ctx context.Context, progress report.Progress) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
@@ -106,7 +113,7 @@ func (c *cli) runOptions(ctx context.Context, progress report.Progress) producer
 		File: o.File, Stdin: c.std.In, Format: format, Strict: o.Strict,
 		Run: o.ID, Resume: o.Resume, Republish: o.Republish,
 		Root: filepath.Join(c.cfg.Data, "runs"), Results: o.Results, Sync: c.cfg.Durability == "power",
-		Window: o.Window, Batch: batchFor(o.Rate.PerSecond), Interrupt: ctx.Done(), Grace: interruptGrace,
+		ClaimAbove: c.cfg.ClaimAbove, Window: o.Window, Batch: batchFor(o.Rate.PerSecond), Interrupt: ctx.Done(), Grace: interruptGrace,
 		Progress: progress, Log: c.rt.Logger, ResumeCommand: c.resumeCommand,
 	}
 }

@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/blob"
+	"callfleet/internal/call"
 	"callfleet/internal/config"
 	"callfleet/internal/producer"
 	"callfleet/internal/template"
@@ -178,10 +181,28 @@ func (c *cli) templateRender(ctx context.Context) (int, error) {
 		return config.ExitUsage, err
 	}
 	return c.withTemplate(ctx, c.cfg.Template.Render.TemplateKey, func(ctx context.Context, item store.Item) error {
-		request, err := template.NewRenderer(template.Options{}).Render(ctx, item.Attributes, params)
+		object, err := params.JSON(ctx, describeFile)
+		if err != nil {
+			return err
+		}
+		request, err := template.NewRenderer(template.Options{}).Render(ctx, item.Attributes, object)
 		if err != nil {
 			return err
 		}
 		return writeRequest(c.std.Out, request)
 	})
+}
+
+// describeFile is the reference that a file would have, which is put nowhere.
+func describeFile(_ context.Context, file string) (call.BlobRef, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return call.BlobRef{}, err
+	}
+	defer f.Close()
+	m := blob.NewMeter(f)
+	if _, err := io.Copy(io.Discard, m); err != nil {
+		return call.BlobRef{}, err
+	}
+	return call.BlobRef(m.Ref("file:"+file, "")), nil
 }

@@ -49,7 +49,7 @@ type Options struct {
 // bad the worst is.
 func Run(ctx context.Context, b *backend.Backend, o Options) Level {
 	e := &exam{b: b, options: o}
-	for _, check := range []func(context.Context){e.account, e.queues, e.templates, e.machine, e.quotas} {
+	for _, check := range []func(context.Context){e.account, e.queues, e.templates, e.blobs, e.machine, e.quotas} {
 		if ctx.Err() != nil {
 			e.fail("doctor", "interrupted before all was checked")
 			break
@@ -94,6 +94,28 @@ func (e *exam) templates(ctx context.Context) {
 		e.ok("templates", "%d or more, may be read", enough)
 	default:
 		e.ok("templates", "%d, may be read", len(items))
+	}
+}
+
+// blobs looks for a place for large bodies.
+func (e *exam) blobs(ctx context.Context) {
+	bucket := e.b.Bucket()
+	switch {
+	case e.b.Blobs == nil:
+		e.ok("large bodies", "have no place: an answer or params above 200 KiB fail, unless CALLFLEET_BLOBS names one, such as s3://bucket")
+	case bucket == nil:
+		e.ok("large bodies", "have a place")
+	default:
+		if err := bucket.Check(ctx); err != nil {
+			e.fail("large bodies", "%v", err)
+			return
+		}
+		kept, err := bucket.CheckExpiry(ctx)
+		if err != nil {
+			e.warn("large bodies", "%v", err)
+			return
+		}
+		e.ok("large bodies", "the bucket is there, and keeps them %d days", kept/(24*time.Hour))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/auth"
+	"callfleet/internal/claim"
 	"callfleet/internal/ecs"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress"
@@ -38,7 +39,8 @@ type Options struct {
 	StartRate      *float64 // starts per second, 0 is no limit; nil is what the Step Functions API allows an account
 	MaxBacklog     int
 	Waiting        int                   // calls that wait for their turn beside the slots
-	ResponseLimit  int                   // bytes
+	ClaimAbove     int                   // bytes of an answer's body that travel
+	BlobLimit      int                   // bytes of the largest body that is kept
 	Egress         *egress.Policy        // where calls may go; nil is public addresses alone
 	Task           *ecs.Environment      // protected from scale-in while it makes calls; nil outside ECS
 	Protection     ecs.ProtectionOptions // of Task; what work is long is Drain, unless said
@@ -54,7 +56,8 @@ type Member struct {
 	backend  *backend.Backend
 	renderer *template.Renderer
 	caller   *httpcall.Client
-	leaving  chan struct{} // closed when the member is told to stop
+	claims   *claim.Checker // bound to the backend's store
+	leaving  chan struct{}  // closed when the member is told to stop
 
 	limiter     *limit.Limiter      // set when the service of its name starts
 	flowMetrics metric.Registration // likewise
@@ -69,15 +72,17 @@ func New(open func(context.Context) (*backend.Backend, error), o Options) (*Memb
 	if !o.Start && !o.Call {
 		return nil, errors.New("make fleet member: a role is needed")
 	}
+	claims := claim.New(claim.Options{MaxBlob: int64(o.BlobLimit)})
 	caller, err := httpcall.New(httpcall.Options{
-		Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ResponseLimit, Egress: o.Egress, Auth: o.Auth, TracerProvider: o.Tracers,
+		Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ClaimAbove, Claims: claims, MaxClaim: int64(o.BlobLimit),
+		Egress: o.Egress, Auth: o.Auth, TracerProvider: o.Tracers,
 	})
 	if err != nil {
 		return nil, err
 	}
 	m := &Member{
-		options: o, open: open, caller: caller,
-		renderer: template.NewRenderer(template.Options{}), leaving: make(chan struct{}),
+		options: o, open: open, caller: caller, claims: claims,
+		renderer: template.NewRenderer(template.Options{References: claims}), leaving: make(chan struct{}),
 	}
 	protection := o.Protection
 	protection.Oldest, protection.Long, protection.Logger = m.oldest, cmp.Or(protection.Long, o.Drain), o.Logger
@@ -108,7 +113,9 @@ func (m *Member) Services() []lifecycle.Service {
 	services := []lifecycle.Service{{
 		Name: "backend",
 		Start: func(ctx context.Context) (err error) {
-			m.backend, err = m.open(ctx)
+			if m.backend, err = m.open(ctx); err == nil {
+				m.claims.Bind(m.backend.Blobs)
+			}
 			return err
 		},
 		Stop: func(context.Context) error {

@@ -73,8 +73,8 @@ func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machin
 	}, Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
-		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, Waiting: cfg.Waiting, ResponseLimit: cfg.ResponseLimit, Logger: rt.Logger,
-		Egress: policy, Auth: authority, Task: rt.Task, Protection: on.protection,
+		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, Waiting: cfg.Waiting, ClaimAbove: cfg.ClaimAbove, BlobLimit: cfg.BlobLimit,
+		Egress: policy, Auth: authority, Task: rt.Task, Protection: on.protection, Logger: rt.Logger,
 	})
 	if err != nil {
 		return err
@@ -103,6 +103,8 @@ func WorkerBackend(cfg *config.Worker, rt *program.Runtime) backend.Options {
 		Queue:         cfg.Queue.Secret(),
 		StepFunctions: cfg.StepFunctions.Secret(),
 		Templates:     cfg.Templates.Secret(),
+		Blobs:         cfg.Blobs.Secret(),
+		BlobExpiry:    cfg.BlobExpiry,
 		ReportRate:    cfg.ReportRate.Fixed(),
 		StateMachine:  cfg.StateMachine,
 		Lease:         cfg.Lease,

@@ -31,7 +31,7 @@ const (
 // Input is the command line and environment of this process.
 func Input() config.Input {
 	return config.Process(version.Running(), config.Schemes{
-		Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes,
+		Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes, Blobs: backend.BlobSchemes,
 	})
 }
 

@@ -4,8 +4,6 @@ package sigv4
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,13 +31,11 @@ func New(own func(context.Context) (aws.Credentials, error)) *Signer {
 // Sign sets Authorization, X-Amz-Date and what else the signature needs. Only
 // the host, the content's type and length and the headers that begin with
 // X-Amz- are signed: what is between us and AWS may change others.
-func (s *Signer) Sign(ctx context.Context, req *http.Request, body []byte, keys auth.AWSKeys) error {
+func (s *Signer) Sign(ctx context.Context, req *http.Request, bodySHA256 string, keys auth.AWSKeys) error {
 	creds, err := s.credentials(ctx, keys)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(body)
-	hash := hex.EncodeToString(sum[:])
 	signed, at := *req, *req.URL
 	signed.URL, signed.Header = &at, http.Header{}
 	for name, values := range req.Header {
@@ -49,10 +45,10 @@ func (s *Signer) Sign(ctx context.Context, req *http.Request, body []byte, keys 
 	}
 	var options []func(*v4.SignerOptions)
 	if keys.Service == "s3" {
-		signed.Header.Set("X-Amz-Content-Sha256", hash)
+		signed.Header.Set("X-Amz-Content-Sha256", bodySHA256)
 		options = append(options, func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 	}
-	if err := s.signer.SignHTTP(ctx, creds, &signed, hash, keys.Service, keys.Region, time.Now(), options...); err != nil {
+	if err := s.signer.SignHTTP(ctx, creds, &signed, bodySHA256, keys.Service, keys.Region, time.Now(), options...); err != nil {
 		return fmt.Errorf("sign: %w", err)
 	}
 	for name, values := range signed.Header {

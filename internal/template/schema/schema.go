@@ -124,9 +124,10 @@ func (w *walk) reference(v any, open []string) error {
 // maxExponent bounds the numbers that are compared exactly.
 const maxExponent = 400
 
-// Validate checks params, null as the empty object. The error says where they
-// break the schema and by which keyword, and shows none of their values.
-func (s *Schema) Validate(params json.RawMessage) error {
+// Validate checks params, null as the empty object. Members named in opaque are
+// there, with a value that is not known and may be right. The error says where
+// params break the schema and by which keyword, and shows none of their values.
+func (s *Schema) Validate(params json.RawMessage, opaque []string) error {
 	if text := bytes.TrimSpace(params); len(text) == 0 || string(text) == "null" {
 		params = json.RawMessage("{}")
 	}
@@ -142,7 +143,10 @@ func (s *Schema) Validate(params json.RawMessage) error {
 		return nil
 	}
 	var list []string
-	collect(broken, &list)
+	collect(broken, opaque, &list)
+	if len(list) == 0 {
+		return nil
+	}
 	const most = 5
 	if len(list) > most {
 		list = append(list[:most], fmt.Sprintf("%d more", len(list)-most))
@@ -169,29 +173,6 @@ func countable(v any) bool {
 		}
 	}
 	return true
-}
-
-// collect lists the innermost breaches.
-func collect(e *jsonschema.ValidationError, list *[]string) {
-	for _, cause := range e.Causes {
-		collect(cause, list)
-	}
-	if len(e.Causes) > 0 {
-		return
-	}
-	*list = append(*list, breach(e))
-}
-
-func breach(e *jsonschema.ValidationError) string {
-	at := "params"
-	if len(e.InstanceLocation) > 0 {
-		at = strings.Join(e.InstanceLocation, ".")
-	}
-	keyword := strings.Join(e.ErrorKind.KeywordPath(), ".")
-	if keyword == "" {
-		keyword = "schema"
-	}
-	return at + breaks(e, keyword)
 }
 
 // Missing reports whether the schema names what members params have, and path,

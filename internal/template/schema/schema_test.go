@@ -35,9 +35,32 @@ func TestValidate(t *testing.T) {
 		{`{"id":"a","n":1e999999}`, `holds a number that is too large to check`},
 		{`{"id":7,"n":"x"}`, `; `},
 	} {
-		err := s.Validate(json.RawMessage(tt.params))
+		err := s.Validate(json.RawMessage(tt.params), nil)
 		if got := fmt.Sprint(err); tt.want == "" && err != nil || !strings.Contains(got, tt.want) || strings.Contains(got, "SECRET") {
 			t.Errorf("%s: got %v, want %s", tt.params, err, tt.want)
+		}
+	}
+}
+
+// A member whose value is not known yet breaks nothing, and hides nothing.
+func TestValidateWithWhatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	const ref = `{"$ref":{"url":"x"}}`
+	for _, tt := range []struct{ schema, params, want string }{
+		{order, `{"id":` + ref + `}`, ""},
+		{order, `{"id":` + ref + `,"n":0}`, `n breaks "minimum"`},
+		{`{"required":["id","x"]}`, `{"id":` + ref + `}`, "params lacks x"},
+		{`{"anyOf":[{"properties":{"id":{"type":"string"}}},{"properties":{"n":{"type":"integer"}}}]}`, `{"id":` + ref + `,"n":"x"}`, ""},
+		{`{"anyOf":[{"required":["x"]},{"properties":{"n":{"type":"integer"}}}]}`, `{"id":` + ref + `,"n":"x"}`, "n is string"},
+		{`{"allOf":[{"properties":{"id":{"type":"string"}}},{"properties":{"n":{"type":"integer"}}}]}`, `{"id":` + ref + `,"n":"x"}`, "n is string"},
+	} {
+		s, err := schema.Compile(json.RawMessage(tt.schema))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Validate(json.RawMessage(tt.params), []string{"id"})
+		if got := fmt.Sprint(err); tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(got, tt.want)) {
+			t.Errorf("%s of %s: got %v, want %s", tt.params, tt.schema, err, tt.want)
 		}
 	}
 }

@@ -6,41 +6,43 @@ import (
 	"time"
 
 	"callfleet/internal/call"
-	"callfleet/internal/queue"
 	"callfleet/internal/template"
 	"callfleet/internal/template/store"
 )
 
-// Checked refuses calls whose params break what their template declares, before
+// Checker refuses calls whose params break what their template declares, before
 // they are published. It looks every template up once. A template that is not
 // there, or cannot be read, is for others to report.
-type Checked struct {
-	Encoder
+type Checker struct {
 	templates Templates
 	mu        sync.Mutex
 	found     map[store.Key]*template.Template // guarded by mu; nil: nothing to check by
 }
 
-// NewChecked puts the check before an Encoder.
-func NewChecked(e Encoder, t Templates) *Checked {
-	return &Checked{Encoder: e, templates: t, found: map[store.Key]*template.Template{}}
+// NewChecker makes a Checker by what the templates of a store declare.
+func NewChecker(t Templates) *Checker {
+	return &Checker{templates: t, found: map[store.Key]*template.Template{}}
 }
 
-// Encode fails with BadInput, or as the Encoder does.
-func (c *Checked) Encode(ctx context.Context, r call.Request) (queue.Message, error) {
+// Check fails with BadInput. A nil Checker lets all pass. What params refer to
+// is not fetched for it: the worker checks that.
+func (c *Checker) Check(ctx context.Context, r call.Request) error {
+	if c == nil {
+		return nil
+	}
 	if t := c.template(ctx, store.Key{Name: r.Template, Method: r.Method}); t != nil {
 		if err := t.CheckParams(r.Params); err != nil {
-			return queue.Message{}, &call.Failure{Name: BadInput, Cause: err.Error()}
+			return &call.Failure{Name: BadInput, Cause: err.Error()}
 		}
 	}
-	return c.Encoder.Encode(ctx, r)
+	return nil
 }
 
 // maxLookUp bounds how long a store that is away delays the first call: the
 // worker checks as well.
 const maxLookUp = 5 * time.Second
 
-func (c *Checked) template(ctx context.Context, k store.Key) *template.Template {
+func (c *Checker) template(ctx context.Context, k store.Key) *template.Template {
 	c.mu.Lock()
 	t, known := c.found[k]
 	c.mu.Unlock()

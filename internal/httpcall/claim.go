@@ -1,0 +1,172 @@
+package httpcall
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"callfleet/internal/blob"
+	"callfleet/internal/call"
+)
+
+// Claims keeps bodies that are too large to travel. Its methods are safe for
+// concurrent use, and end with their context.
+type Claims interface {
+	// Keep puts the body of an answer to the request id, and returns what stands
+	// for it. The error is blob.ErrNone when there is no place for it.
+	Keep(ctx context.Context, id, contentType string, body io.Reader) (call.BlobRef, error)
+	// Open opens what ref stands for. Errors, those of reading too, are
+	// *call.Failure, or the cause of ctx.
+	Open(ctx context.Context, ref call.BlobRef) (io.ReadCloser, error)
+}
+
+// errBlob marks trouble with a body that is kept elsewhere.
+type errBlob struct {
+	failure   *call.Failure
+	permanent bool // another attempt would end the same way
+}
+
+func (e *errBlob) Error() string { return e.failure.Error() }
+
+// blobError marks what Claims said, unless it is that of a context.
+func blobError(err error) error {
+	if f, ok := errors.AsType[*call.Failure](err); ok {
+		return &errBlob{f, f.Name != call.BlobUnavailable}
+	}
+	return err
+}
+
+// inline is the largest body that a result holds. Less than the client's own
+// limit only where a larger body has another place.
+func (o Options) inline(most int) int {
+	if most > 0 && o.Claims != nil {
+		return min(most, o.MaxBody)
+	}
+	return o.MaxBody
+}
+
+// read reads the answer to its end, or keeps it.
+func (c *Client) read(req *http.Request, p *plan, res *http.Response, rep *reply) error {
+	if req.Method == http.MethodHead {
+		return nil // the length is that of another answer
+	}
+	body, err := readBody(res, p.inline, p.gunzip)
+	var large *errTooLarge
+	switch {
+	case c.opts.Claims == nil:
+		rep.body = body
+		return err
+	case errors.As(err, &large):
+		if !p.gunzip && res.ContentLength > c.opts.MaxClaim {
+			return &errTooLarge{limit: c.opts.MaxClaim}
+		}
+		return c.keep(req.Context(), p, rep, io.MultiReader(bytes.NewReader(large.head), large.rest))
+	case err != nil:
+		return err
+	case p.growsTooLarge(rep, body):
+		return c.keep(req.Context(), p, rep, bytes.NewReader(body))
+	}
+	rep.body = body
+	return nil
+}
+
+// growth is how much longer a text can become as a JSON string.
+const growth = 6
+
+// growsTooLarge reports whether a body is too large as JSON, which quotes text
+// and encodes what is none.
+func (p *plan) growsTooLarge(rep *reply, body []byte) bool {
+	if len(body) <= p.inline/growth {
+		return false
+	}
+	value, _ := classify(rep.header.Get("Content-Type"), body)
+	return len(value) > p.inline
+}
+
+// keep streams a body to where the result refers to it.
+func (c *Client) keep(ctx context.Context, p *plan, rep *reply, body io.Reader) error {
+	in := &source{r: body, limit: c.opts.MaxClaim}
+	contentType, kept := p.sealed.scrubLarge(rep.header.Get("Content-Type"), in)
+	ref, err := c.opts.Claims.Keep(ctx, p.key, contentType, kept)
+	switch {
+	case in.err != nil: // it is the answer that is broken
+		return in.err
+	case errors.Is(err, blob.ErrNone):
+		return &errBlob{&call.Failure{Name: call.ResponseTooLarge, Cause: fmt.Sprintf("the body is larger than %d bytes, and %v", p.inline, err)}, true}
+	case err != nil:
+		if _, ok := errors.AsType[*call.Failure](err); ok {
+			return blobError(err)
+		}
+		return keepFailed(err)
+	}
+	rep.ref = &ref
+	return nil
+}
+
+func keepFailed(err error) error {
+	cause := "the answer is too large to travel and could not be kept: " + err.Error()
+	return &errBlob{&call.Failure{Name: call.BlobUnavailable, Cause: cause}, errors.Is(err, blob.ErrRefused)}
+}
+
+// source is a body with a limit, and what went wrong with it.
+type source struct {
+	r     io.Reader
+	limit int64
+	n     int64 // read so far
+	err   error
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if s.n += int64(n); s.n > s.limit {
+		n, err = 0, &errTooLarge{limit: s.limit}
+	}
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// withPayload gives a request the body that ref stands for, anew each time it is
+// sent. When reading it breaks, the request ends, with that as its cause: the
+// server would wait for the rest.
+func (c *Client) withPayload(req *http.Request, ref call.BlobRef) (with *http.Request, done func()) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	with = req.WithContext(ctx)
+	with.GetBody = func() (io.ReadCloser, error) {
+		body, err := c.opts.Claims.Open(ctx, ref)
+		if err != nil {
+			return nil, blobError(err)
+		}
+		return &payload{body, cancel}, nil
+	}
+	return with, func() { cancel(nil) }
+}
+
+// payload is the body of a request on its way.
+type payload struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+// Read implements io.Reader.
+func (p *payload) Read(buf []byte) (int, error) {
+	n, err := p.ReadCloser.Read(buf)
+	if err != nil && err != io.EOF {
+		err = blobError(err)
+		p.cancel(err)
+	}
+	return n, err
+}
+
+// rewind gives the request its body once more.
+func rewind(req *http.Request) (err error) {
+	if req.GetBody != nil {
+		req.Body, err = req.GetBody()
+	}
+	return err
+}
