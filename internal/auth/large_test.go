@@ -1,0 +1,81 @@
+package auth_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"callfleet/internal/blob/fileblob"
+	"callfleet/internal/call"
+	"callfleet/internal/claim"
+	"callfleet/internal/httpcall"
+)
+
+// withClaims is a caller that keeps large bodies.
+func withClaims(t *testing.T) (*caller, *claim.Checker) {
+	t.Helper()
+	store, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	claims := claim.New(claim.Options{})
+	claims.Bind(store)
+	return newCaller(t, map[string]string{"T": "a-s3cret-token"}, settings{http: httpcall.Options{Claims: claims}}), claims
+}
+
+// An API that echoes a credential in a large body does not get it kept.
+func TestKeptAnswersAreScrubbed(t *testing.T) {
+	t.Parallel()
+	const around = 300 << 10
+	api := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		filling := strings.Repeat("-", around)
+		_, _ = io.WriteString(w, filling+r.Header.Get("Authorization")+filling)
+	})
+	c, claims := withClaims(t)
+	res := c.must(map[string]any{"url": api, "auth": map[string]string{"type": "bearer", "token": "secret://env/CALLFLEET_SECRET_T"}}, 200)
+	if res.BodyRef == nil {
+		t.Fatalf("the body travels: %d bytes", len(res.Body))
+	}
+	body, err := claims.Open(t.Context(), *res.BodyRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	got, err := io.ReadAll(body)
+	if err != nil || strings.Trim(string(got), "-") != "Bearer [secret]" {
+		t.Errorf("%d bytes are kept: %q, %v", len(got), strings.Trim(string(got), "-"), err)
+	}
+}
+
+// A body that is sent by reference is signed by its digest where that is enough.
+func TestSignedReferences(t *testing.T) {
+	t.Parallel()
+	payload := strings.Repeat("p", 300<<10)
+	sum := sha256.Sum256([]byte(payload))
+	var digest string
+	api := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		digest = r.Header.Get("X-Amz-Content-Sha256")
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	c, claims := withClaims(t)
+	c.secrets.set("K", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz")
+	ref, err := claims.Keep(t.Context(), "run-1", "text/plain", strings.NewReader(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered := func(auth call.Auth) call.Rendered {
+		return call.Rendered{Method: "PUT", URL: api, BodyRef: &ref, Auth: []call.Auth{auth}}
+	}
+	sigv4 := call.Auth{Kind: call.AuthSigV4, Region: "us-east-1", Service: "s3", AccessKeyID: "AKID", SecretAccessKey: "a key for a test"}
+	if _, err := c.client.Do(t.Context(), rendered(sigv4), "run-1"); err != nil || digest != hex.EncodeToString(sum[:]) {
+		t.Errorf("signed with the digest %q, %v", digest, err)
+	}
+	_, err = c.client.Do(t.Context(), rendered(call.Auth{Kind: call.AuthHMAC, Keys: []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"}}), "run-1")
+	if f, ok := err.(*call.Failure); !ok || f.Name != call.AuthFailed || f.Attempts != 1 || !strings.Contains(f.Cause, "not by reference") {
+		t.Errorf("hmac over a reference: %v", err)
+	}
+}
