@@ -24,10 +24,16 @@ func (d *declaring) Get(_ context.Context, k store.Key) (store.Item, error) {
 	switch {
 	case d.err != nil:
 		return store.Item{}, d.err
-	case k.Name != "a":
+	case k.Name != "a", k.Method != "GET" && k.Method != "GET@2" && k.Method != "GET@3":
 		return store.Item{}, store.ErrNotFound
 	}
 	return store.Item{Key: k, Attributes: d.item}, nil
+}
+
+// Versions has 2 and 3 of a GET.
+func (d *declaring) Versions(context.Context, store.Key) ([]store.Item, error) {
+	get := store.Key{Name: "a", Method: "GET"}
+	return []store.Item{{Key: get.At(2), Attributes: d.item}, {Key: get.At(3), Attributes: d.item}}, d.err
 }
 
 func TestCheckedRefusesParams(t *testing.T) {
@@ -65,5 +71,35 @@ func TestCheckedLetsPassWhatItCannotCheck(t *testing.T) {
 		if _, err := NewChecked(Workflow{}, d).Encode(t.Context(), r); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A version that is not there is known before anything is published, and the
+// error tells which there are.
+func TestCheckedRefusesUnknownVersions(t *testing.T) {
+	t.Parallel()
+	d := &declaring{item: json.RawMessage(`{"PK":{"S":"a"},"SK":{"S":"GET@2"},"url":{"S":"https://h/"}}`)}
+	for _, e := range []Encoder{Workflow{}, NewDirect(d), NewChecked(Workflow{}, d), NewChecked(NewDirect(d), d)} {
+		r := call.Request{ID: "r-1", Template: "a", Method: "GET", Version: 2, Params: json.RawMessage(`{}`)}
+		m, err := e.Encode(t.Context(), r)
+		if err != nil || !strings.Contains(string(m.Body), `GET@2"`) {
+			t.Errorf("%T: got %s, %v", e, m.Body, err)
+		}
+		if _, unchecked := e.(Workflow); unchecked {
+			continue
+		}
+		for range 2 { // the second time it is remembered
+			r.Version = 9
+			_, err := e.Encode(t.Context(), r)
+			f, ok := errors.AsType[*call.Failure](err)
+			if !ok || f.Name != call.TemplateNotFound || !strings.Contains(f.Cause, "has no version 9, only 2 to 3;") {
+				t.Errorf("%T: got %v", e, err)
+			}
+		}
+	}
+	d.err = errors.New("away")
+	r := call.Request{ID: "r-1", Template: "a", Method: "GET", Version: 9, Params: json.RawMessage(`{}`)}
+	if _, err := NewChecked(Workflow{}, d).Encode(t.Context(), r); err != nil {
+		t.Errorf("what cannot be checked is published: %v", err)
 	}
 }

@@ -77,7 +77,7 @@ func TestJSONLines(t *testing.T) {
 			"1 ! is not JSON: unexpected end of JSON input (byte 15)", "2 ! is array, want an object", "3 ! is null, want an object", "4 ! is string, want an object",
 			"5 ! has both templateName and template", "6 ! templateName: is missing", "7 ! method: is missing",
 			"8 ! method: must be an HTTP method in capitals, such as GET",
-			"9 ! parms: is no field of a call; known are templateName, method, params, id, flowKey, deadline",
+			"9 ! parms: is no field of a call; known are templateName, method, templateVersion, params, id, flowKey, deadline",
 			"10 ! params: must be an object", "11 ! template: must be a string", "12 ! deadline: must be a time such as 2026-01-31T12:00:00Z",
 			"13 ! is not valid UTF-8", "14 ! is not JSON: invalid character '{' after top-level value (byte 33)",
 		}},

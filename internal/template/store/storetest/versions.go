@@ -251,6 +251,23 @@ func many(n int, f func(i int) error) error {
 	return errors.Join(errs...)
 }
 
+// inStep is a store whose first look at versions waits for that of all others
+// that share the barrier: whoever numbers by it comes to the same number.
+type inStep struct {
+	store.Store
+	once    sync.Once
+	barrier *sync.WaitGroup
+}
+
+func (s *inStep) Versions(ctx context.Context, k store.Key) ([]store.Item, error) {
+	items, err := s.Store.Versions(ctx, k)
+	s.once.Do(func() {
+		s.barrier.Done()
+		s.barrier.Wait()
+	})
+	return items, err
+}
+
 func allWritersGetVersions(ctx context.Context, s store.Store) error {
 	const writers = 6
 	key := store.Key{Name: "a", Method: "GET"}
@@ -258,8 +275,10 @@ func allWritersGetVersions(ctx context.Context, s store.Store) error {
 		return err
 	}
 	var got [writers]version.Result
+	var barrier sync.WaitGroup
+	barrier.Add(writers)
 	err := many(writers, func(i int) (err error) {
-		got[i], err = keeper(s).Put(ctx, item("a", "GET", fmt.Sprint("writer ", i)), version.Change{})
+		got[i], err = keeper(&inStep{Store: s, barrier: &barrier}).Put(ctx, item("a", "GET", fmt.Sprint("writer ", i)), version.Change{})
 		return err
 	})
 	if err != nil {
