@@ -35,7 +35,7 @@ func (c *cli) callOne(ctx context.Context, system string, deps producer.Deps, pa
 	// An embedded worker is gone with this command: nobody else makes the call.
 	wait := o.Wait || c.embedded
 	result, err := producer.Call(ctx, deps, producer.CallOptions{
-		Template: o.Name, Method: o.Method, Params: params, Wait: wait, Timeout: o.Timeout, System: system, Log: c.rt.Logger,
+		Template: o.Name, Method: o.Method, Version: o.Version, Params: params, Wait: wait, Timeout: o.Timeout, System: system, Log: c.rt.Logger,
 	})
 	if result.ID == "" {
 		return program.ExitFailed, err
