@@ -79,7 +79,7 @@ func TestTemplateVersions(t *testing.T) {
 		"history item GET", "history item --json", "get item GET --version 2", "render item GET --version 1 -p n=7", "diff item GET", "diff item GET 1",
 		"diff item GET 1 2", "diff item GET 2 2", "get item GET --version 9", "rollback item GET 2 -m three_was_bad --by ann", "rollback item GET 2",
 		"rollback item GET 9", "rm item GET", "ls", "get item GET", "rm item GET", "history item", "rollback item GET 1", "rm item GET --purge", "history item",
-		"rm item GET --purge", "history item get", "rollback item GET 0", "get item GET --version -1",
+		"rm item GET --purge", "history item get", "rollback item GET 0", "get item GET --version=-1",
 	} {
 		run(strings.Fields(args)...)
 	}
