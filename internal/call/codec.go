@@ -77,7 +77,7 @@ func decodeRequest(data []byte) (Request, error) {
 			return named(name, decodeTrace(v, &r.Trace))
 		case "templateVersion":
 			if !isNull(v) { // ignored, the call would be made with another version
-				return errors.New("templateVersion: belongs to call files; a request pins a version by its method, as GET@3")
+				return named(name, errors.New("belongs to call files; a request pins a version by its method, as GET@3"))
 			}
 		}
 		return nil

@@ -18,6 +18,10 @@ import (
 // attributes. It is ignored, and not kept, in a template that is put.
 const Attribute = "callfleetVersion"
 
+// revision is an attribute of dynamostore's own: it is in items that were copied
+// from a table by other means.
+const revision = "callfleetRevision"
+
 // text and number are DynamoDB attributes.
 type (
 	text   struct{ S string }
@@ -92,7 +96,7 @@ func read(it store.Item) (Version, error) {
 
 // contentOf is the item of a template without what is of its version.
 func contentOf(it store.Item, template store.Key) (json.RawMessage, error) {
-	content, err := change(it.Attributes, map[string]any{"SK": text{template.Method}, Attribute: nil})
+	content, err := change(it.Attributes, map[string]any{"SK": text{template.Method}, Attribute: nil, revision: nil})
 	if err != nil {
 		return nil, fmt.Errorf("read template %q: %w: %w", it.Key, store.ErrInvalid, err)
 	}

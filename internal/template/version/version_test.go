@@ -176,7 +176,7 @@ func TestSameContent(t *testing.T) {
 	k := version.New(s, version.Options{})
 	for i, attributes := range []string{
 		`{"PK":{"S":"a"},"SK":{"S":"GET"},"n":{"N":"1.50"},"set":{"NS":["1","20"]},"m":{"M":{"a":{"L":[{"N":"3"},{"BOOL":true}]},"b":{"NULL":true}}}}`,
-		`{"SK":{"S":"GET"},"PK":{"S":"a"},"m":{"M":{"b":{"NULL":true},"a":{"L":[{"N":"3.0"},{"BOOL": true}]}}},"set":{"NS":["2e1","1.0"]},"n":{"N":"1.5"},"callfleetVersion":{"M":{"message":{"S":"x"}}}}`,
+		`{"SK":{"S":"GET"},"PK":{"S":"a"},"m":{"M":{"b":{"NULL":true},"a":{"L":[{"N":"3.0"},{"BOOL": true}]}}},"set":{"NS":["2e1","1.0"]},"n":{"N":"1.5"},"callfleetRevision":{"S":"copied"},"callfleetVersion":{"M":{"message":{"S":"x"}}}}`,
 	} {
 		got, err := k.Put(t.Context(), store.Item{Key: key, Attributes: json.RawMessage(attributes)}, version.Change{})
 		if err != nil || got.Version != 1 || got.Made != (i == 0) {

@@ -298,24 +298,15 @@ func encodeToken(b *strings.Builder, s string) {
 	}
 }
 
-func decode(text string) (store.Key, bool) {
-	name, method, ok := strings.Cut(text, ".")
-	if !ok {
-		return store.Key{}, false
-	}
-	method, number, versioned := strings.Cut(method, ".")
+// decode undoes encode; ok is false for what it does not make.
+func decode(text string) (k store.Key, ok bool) {
+	name, method, _ := strings.Cut(text, ".")
+	method, number, _ := strings.Cut(method, ".")
 	n, okN := decodeToken(name)
 	m, okM := decodeToken(method)
-	k := store.Key{Name: n, Method: m}
-	if !versioned {
-		return k, okN && okM
-	}
-	version, err := strconv.Atoi(number)
-	if k = k.At(version); err == nil && okN && okM {
-		_, cut := k.Cut()
-		return k, cut > 0 && cut == version
-	}
-	return store.Key{}, false
+	version, _ := strconv.Atoi(number)
+	k = store.Key{Name: n, Method: m}.At(version)
+	return k, okN && okM && encode(k) == text
 }
 
 func decodeToken(s string) (string, bool) {
