@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"callfleet/internal/app/cli/show"
 	"callfleet/internal/call"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/stepfn"
@@ -176,7 +177,7 @@ func TestExecutionTable(t *testing.T) {
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 	input := []byte(`{"templateName": "a"}`)
 	var b buffer
-	err := writeExecution(&b, stepfn.Execution{
+	err := show.Execution(&b, stepfn.Execution{
 		ARN: "arn:aws:states:us-east-1:000000000000:execution:call-api:r-1", Status: call.StatusFailed, Started: start, Stopped: at(1234),
 		Error: "Callfleet.Timeout", Cause: "no answer", Input: input, Output: []byte(`{"text":"` + strings.Repeat("x", 130) + `"}`),
 	}, []stepfn.Event{

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
-	"time"
-	"unicode"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/cli/show"
 	"callfleet/internal/config"
 	"callfleet/internal/diff"
 	"callfleet/internal/template/store"
@@ -74,9 +72,9 @@ func (c *cli) templateHistory(ctx context.Context) (int, error) {
 			return noVersions(ctx, b.Templates, key)
 		}
 		if o.JSON {
-			return c.writeHistoryJSON(history)
+			return show.VersionsJSON(c.std.Out, history)
 		}
-		return c.writeHistory(history)
+		return show.Versions(c.std.Out, history)
 	}))
 }
 
@@ -93,68 +91,6 @@ func noVersions(ctx context.Context, s store.Store, key store.Key) error {
 		return noTemplate(ctx, s, key)
 	}
 	return fmt.Errorf("template %s has no versions yet: the next \"producer template put\" makes one of what there is", strings.TrimSpace(key.String()))
-}
-
-func (c *cli) writeHistory(history []version.Version) error {
-	out := tabwriter.NewWriter(c.std.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "METHOD\tVERSION\t\tTIME\tBY\tBYTES\tMESSAGE")
-	for _, v := range history {
-		current := ""
-		if v.Current {
-			current = "current"
-		}
-		fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t%d\t%s\n", v.Method, v.Number, current,
-			v.At.UTC().Format(time.RFC3339), oneLine(v.By), v.Bytes, oneLine(messageOf(v)))
-	}
-	return out.Flush()
-}
-
-// messageOf is the message with what else is known of the version's origin.
-func messageOf(v version.Version) string {
-	var parts []string
-	if v.From > 0 {
-		parts = append(parts, fmt.Sprintf("(rollback to version %d)", v.From))
-	}
-	if v.Found {
-		parts = append(parts, "(found in the store)")
-	}
-	if v.Message != "" {
-		parts = append(parts, v.Message)
-	}
-	return strings.Join(parts, " ")
-}
-
-// oneLine keeps a text that others wrote within its cell.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
-func (c *cli) writeHistoryJSON(history []version.Version) error {
-	enc := json.NewEncoder(c.std.Out)
-	enc.SetEscapeHTML(false)
-	for _, v := range history {
-		err := enc.Encode(struct {
-			Name       string    `json:"name"`
-			Method     string    `json:"method"`
-			Version    int       `json:"version"`
-			Current    bool      `json:"current"`
-			Time       time.Time `json:"time"`
-			By         string    `json:"by,omitempty"`
-			Message    string    `json:"message,omitempty"`
-			RollbackTo int       `json:"rollbackTo,omitempty"`
-			Found      bool      `json:"found,omitempty"`
-			Bytes      int       `json:"bytes"`
-		}{v.Name, v.Method, v.Number, v.Current, v.At, v.By, v.Message, v.From, v.Found, v.Bytes})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // templateDiff is "producer template diff".
