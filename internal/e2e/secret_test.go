@@ -57,7 +57,7 @@ func shown(list map[string]string) []string {
 	return forms
 }
 
-// mirror answers with all that it was sent, and keeps it; on /fail with 503, and
+// mirror answers with all that it was sent, and keeps it; on /fail with 500, and
 // on /refuse with 401.
 type mirror struct {
 	mu  sync.Mutex
@@ -75,7 +75,7 @@ func (e *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/fail"):
-		w.WriteHeader(http.StatusServiceUnavailable)
+		w.WriteHeader(http.StatusInternalServerError)
 	case strings.HasPrefix(r.URL.Path, "/refuse"):
 		w.WriteHeader(http.StatusUnauthorized)
 	}
@@ -216,7 +216,7 @@ func authTemplates(api, secure, tokens string) []map[string]any {
 		{"url": secure, "auth": []any{map[string]any{"type": "mtls", "certificate": variable("CERT"), "key": variable("KEY"), "ca": variable("CA")}, bearer}},
 		{"url": secure, "auth": map[string]any{"type": "mtls", "certificate": variable("CERT"), "key": variable("TOKEN"), "ca": variable("CA")}, "want": "Callfleet.AuthFailed"},
 		{"url": api + "/hooks/" + inPlace("TOKEN") + "?q=" + inPlace("PASSWORD"), "headers": map[string]any{"X-A": "t " + inPlace("TOKEN")}},
-		{"url": api + "/fail/" + inPlace("TOKEN") + "?q=" + inPlace("PASSWORD"), "auth": bearer, "want": "503"},
+		{"url": api + "/fail/" + inPlace("TOKEN") + "?q=" + inPlace("PASSWORD"), "auth": bearer, "want": "500"},
 		{"url": dead + inPlace("TOKEN") + "?q=" + inPlace("PASSWORD"), "auth": bearer, "want": "Callfleet.ConnectionFailed"},
 		{"url": api, "payload": "a=" + inPlace("PASSWORD"), "contentType": "application/x-www-form-urlencoded"},
 		{"url": api, "auth": map[string]any{"type": "bearer", "token": "secret://env/AWS_SECRET_ACCESS_KEY"}, "want": "Callfleet.AuthFailed"},
