@@ -23,7 +23,7 @@ func Describe(req *http.Request, list []call.Auth, text func(string) string) {
 			if req.URL.RawQuery != "" {
 				req.URL.RawQuery += "&"
 			}
-			req.URL.RawQuery += a.Name + "=***"
+			req.URL.RawQuery += a.Name + "=" + text(a.Value)
 		case call.AuthOAuth2:
 			req.Header.Set("Authorization", "Bearer [token for "+text(a.ClientID)+" from "+text(a.TokenURL)+"]")
 		case call.AuthHMAC:

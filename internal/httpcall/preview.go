@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"callfleet/internal/auth"
@@ -18,6 +19,7 @@ func (c *Client) Preview(r call.Rendered, idempotencyKey string) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
+	nameInURL(p.request.URL, r)
 	auth.Describe(p.request, r.Auth, func(text string) string { return conceal(text, r, inText) })
 	if ref := p.payload; ref != nil {
 		words := fmt.Sprintf("(%d bytes, sha256 %s)", ref.Bytes, ref.SHA256)
@@ -31,13 +33,21 @@ func (c *Client) Preview(r call.Rendered, idempotencyKey string) (*http.Request,
 	return p.request, nil
 }
 
-// concealed is r for people.
+// nameInURL writes the names of secrets into a URL that is printed and nothing
+// else: with brackets and all, as people read them.
+func nameInURL(u *url.URL, r call.Rendered) {
+	if path := u.EscapedPath(); conceal(path, r, inText) != path {
+		u.Opaque = conceal(path, r, inText) // is printed as it is
+	}
+	u.RawQuery = conceal(u.RawQuery, r, inText)
+}
+
+// concealed is r for people, but for its URL.
 func concealed(r call.Rendered) call.Rendered {
 	if r.Secrets == nil {
 		return r
 	}
 	out := r
-	out.URL = conceal(r.URL, r, inURL)
 	out.Header = make([]call.Header, len(r.Header))
 	for i, h := range r.Header {
 		out.Header[i] = call.Header{Name: h.Name, Value: conceal(h.Value, r, inText)}

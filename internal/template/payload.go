@@ -94,7 +94,7 @@ func escaping(contentType string) sandbox.Position {
 		kind = strings.TrimSpace(kind)
 	}
 	switch {
-	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
+	case kind == "application/json" || strings.HasSuffix(kind, "+json") || strings.HasPrefix(kind, "application/x-amz-json-"):
 		return sandbox.JSON
 	case kind == "application/x-www-form-urlencoded":
 		return sandbox.Form
