@@ -61,6 +61,7 @@ func (p *parts) explain() {
 	if p.machines.tutorial != nil {
 		p.explainMachine(p.machines.tutorial)
 		suppress(p.machines.function.Role(), "IAM5", whyTraces, anywhere)
+		p.explainBodies(p.machines.function.Role(), answers, params)
 	}
 	for _, definition := range []awsecs.TaskDefinition{p.starter.TaskDefinition(), p.worker.TaskDefinition(), p.producer} {
 		suppress(definition, "ECS2", whyEnvironment, nil)

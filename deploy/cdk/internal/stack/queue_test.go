@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,11 +147,25 @@ func TestTutorial(t *testing.T) {
 	want(t, function, `["arm64"]`, "Architectures")
 	want(t, function, "Active", "TracingConfig", "Mode")
 	env := map[string]string{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
+	names := cfn.Values{v.the(t, "AWS::S3::Bucket", "").ID: "bodies"}
 	for name, value := range cfn.Get(function.Properties, "Environment", "Variables").(map[string]any) {
-		env[name] = cfn.Text(value)
+		if env[name], err = names.String(value); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := config.ParseLambda(config.Input{Getenv: func(name string) string { return env[name] }}); err != nil {
-		t.Errorf("the function does not understand %v: %v", env, err)
+	settings, err := config.ParseLambda(config.Input{Getenv: func(name string) string { return env[name] }})
+	if err != nil || settings.Claims.Blobs.Secret() != "s3://bodies" {
+		t.Errorf("the function understands %v as %+v, %v", env, settings, err)
+	}
+	var may []string
+	for _, p := range permissions(t, v.template) {
+		if strings.HasPrefix(p.holder, "FunctionRole") && strings.Contains(p.resource, "Bodies") {
+			may = append(may, p.action)
+		}
+	}
+	slices.Sort(may)
+	if !slices.Equal(may, []string{"s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"}) {
+		t.Errorf("the function may %v with bodies", may)
 	}
 	want(t, machine, `{"FunctionArn":{"Fn::GetAtt":["`+function.ID+`","Arn"]},"TemplatesTable":{"Ref":"`+
 		v.the(t, "AWS::DynamoDB::Table", "").ID+`"}}`, "DefinitionSubstitutions")
