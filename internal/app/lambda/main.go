@@ -68,18 +68,26 @@ func open(ctx context.Context, in config.Input, stderr io.Writer) (*Function, er
 	if err != nil {
 		return nil, err
 	}
-	// Without AWS's own stores of secrets and its signatures: a function carries
-	// no AWS SDK.
+	// Of the environment and files alone: AWS's own stores of secrets, and its
+	// signatures, are for workers.
 	secrets, err := secret.NewResolver(secret.Options{Sources: cfg.Secrets.Sources(in.Getenv), Allow: cfg.Secrets.Allow, TTL: cfg.Secrets.TTL})
 	if err != nil {
 		return nil, err
 	}
 	authority := auth.New(auth.Options{Secrets: secrets})
-	caller, err := httpcall.New(httpcall.Options{Timeout: cfg.HTTPTimeout, MaxBody: cfg.ResponseLimit, Egress: policy, Auth: authority})
+	claims, aws, err := openClaims(ctx, cfg.Claims)
 	if err != nil {
 		return nil, err
 	}
-	return New(template.NewRenderer(template.Options{}), caller, Options{Flush: t.Flush}), nil
+	caller, err := httpcall.New(httpcall.Options{
+		Timeout: cfg.HTTPTimeout, MaxBody: cfg.Claims.ClaimAbove, Claims: claims, MaxClaim: int64(cfg.Claims.BlobLimit),
+		Egress: policy, Auth: authority,
+	})
+	if err != nil {
+		return nil, err
+	}
+	renderer := template.NewRenderer(template.Options{References: claims})
+	return New(renderer, &connections{caller, aws}, Options{Flush: t.Flush}), nil
 }
 
 // refuse tells AWS Lambda why the function cannot begin (AWS Lambda Developer

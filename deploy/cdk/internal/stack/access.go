@@ -59,7 +59,7 @@ func (p *parts) starterGrants() []grant {
 // workerGrants are what tasks need.
 func (p *parts) workerGrants() []grant {
 	q := p.queues
-	return []grant{
+	return append([]grant{
 		{"take tasks, and put those back that wait for their turn", append([]string{"sqs:SendMessage"}, consume...), arns(q.tasks.live.QueueArn())},
 		{"share limits", flowActions, arns(p.flows.TableArn())},
 		{"reject what no worker can make", send, arns(q.tasks.dead.QueueArn())},
@@ -67,7 +67,7 @@ func (p *parts) workerGrants() []grant {
 		// AWS lists no resource type for these three: a token says by itself which
 		// task it stands for, and nobody can guess one.
 		{"report on tasks", reportActions, arns(jsii.String("*"))},
-	}
+	}, p.bodyGrants()...)
 }
 
 var flowActions = []string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan"}
@@ -83,7 +83,7 @@ func (p *parts) protectGrant() grant {
 }
 
 // producerGrants are what a person or a task that runs the producer needs:
-// calls, templates, outcomes, executions, and what "producer doctor" looks at.
+// calls, templates, outcomes, bodies, executions, and what "producer doctor" looks at.
 func (p *parts) producerGrants() []grant {
 	q := p.queues
 	run := append([]string{"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:TagQueue"}, consume...)
@@ -97,6 +97,10 @@ func (p *parts) producerGrants() []grant {
 			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DescribeTable",
 		}, arns(p.table.TableArn())},
 		{"limits", flowActions, arns(p.flows.TableArn())},
+		{"keep params that are too large to travel", keep, p.bodies(params)},
+		// All of them: "producer doctor" asks for one that is not there.
+		{"fetch bodies", fetch, p.bodies("*")},
+		{"tell what has expired, and when bodies do", append([]string{"s3:GetLifecycleConfiguration"}, found...), arns(p.bucket.BucketArn())},
 		{"list executions", []string{"states:ListExecutions", "states:DescribeStateMachine"}, arns(p.machines.callAPI.StateMachineArn())},
 		{"show and stop executions", []string{
 			"states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution",

@@ -105,6 +105,7 @@ type parts struct {
 	queues    queues
 	table     table
 	flows     table
+	bucket    bucket
 	machines  machines
 	network   network
 	cluster   cluster
@@ -124,6 +125,7 @@ func build(app awscdk.App, k knob.Knobs, root string, d definitions) awscdk.Stac
 	p.addQueues()
 	p.addTable()
 	p.addFlows()
+	p.addBucket()
 	p.addMachines(d)
 	p.addResults()
 	p.addNetwork()
