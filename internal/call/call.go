@@ -19,8 +19,11 @@ type Request struct {
 	// characters of A-Z a-z 0-9 - _ (what Step Functions takes as a name).
 	ID string `json:"id,omitempty"`
 	// Template and Method are the key of the template (PK and SK).
-	Template string          `json:"templateName"`
-	Method   string          `json:"method"`
+	Template string `json:"templateName"`
+	Method   string `json:"method"`
+	// Version pins a version of the template; 0 is the current one. In JSON it
+	// is a part of the method, see PinMethod.
+	Version  int             `json:"-"`
 	Params   json.RawMessage `json:"params"` // a JSON object, numbers as written
 	FlowKey  string          `json:"flowKey,omitempty"`
 	Deadline time.Time       `json:"deadline,omitzero"` // not called after it

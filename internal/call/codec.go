@@ -33,6 +33,7 @@ func EncodeRequest(r Request) ([]byte, error) {
 	if len(r.Params) == 0 {
 		r.Params = json.RawMessage("{}")
 	}
+	r.Method = PinMethod(r.Method, r.Version)
 	data, err := encode(r)
 	if err == nil {
 		_, err = decodeRequest(data)
@@ -75,6 +76,10 @@ func decodeRequest(data []byte) (Request, error) {
 			return named(name, decodeTime(v, &r.Deadline))
 		case "trace":
 			return named(name, decodeTrace(v, &r.Trace))
+		case "templateVersion":
+			if !isNull(v) { // ignored, the call would be made with another version
+				return named(name, errors.New("belongs to call files; a request pins a version by its method, as GET@3"))
+			}
 		}
 		return nil
 	})
@@ -89,6 +94,7 @@ func decodeRequest(data []byte) (Request, error) {
 	if err := ValidateTemplateName(r.Template); err != nil {
 		return r, named("templateName", err)
 	}
+	r.Method, r.Version = CutVersion(r.Method)
 	return r, named("method", ValidateMethod(r.Method))
 }
 

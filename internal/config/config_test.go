@@ -54,6 +54,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
 		"producer", "producer run", "producer call", "producer template put", "producer template render",
+		"producer template history", "producer template diff", "producer template rollback", "producer template rm",
 		"producer execution ls", "producer execution stop", "producer flow", "producer flow set",
 		"producer flow pause", "producer result get", "producer lint", "worker", "stepfunctions", "sampleapi",
 	} {
@@ -153,7 +154,14 @@ func TestProducerCommands(t *testing.T) {
 		"template put dir":                      "template put",
 		"template ls":                           "template ls",
 		"template get a GET":                    "template get",
+		"template get a GET --version 3":        "template get",
+		"template history a":                    "template history",
+		"template history a GET --json":         "template history",
+		"template diff a GET":                   "template diff",
+		"template diff a GET 1 2":               "template diff",
+		"template rollback a GET 1 -m why":      "template rollback",
 		"template rm a GET":                     "template rm",
+		"template rm a GET --purge":             "template rm",
 		"template render a GET -p x=1":          "template render",
 		"execution ls --status failed":          "execution ls",
 		"execution show run-1":                  "execution show",

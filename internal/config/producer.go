@@ -15,7 +15,7 @@ type Producer struct {
 
 	Run       Run       `cmd:"" help:"Make every call of a file and write the results."`
 	Call      Call      `cmd:"" help:"Make one call."`
-	Template  Template  `cmd:"" help:"Put, list, show, remove and try out API templates."`
+	Template  Template  `cmd:"" help:"Put, list, show, remove, try out and roll back API templates."`
 	Execution Execution `cmd:"" help:"List, show and stop executions."`
 	Flow      Flow      `cmd:"" help:"List, limit, pause and resume flow keys: what the fleet's calls share limits by."`
 	Result    Result    `cmd:"" help:"Fetch what calls were answered."`
@@ -73,6 +73,7 @@ Exit code: 0 all calls succeeded, 1 some failed, 2 bad input, 130 interrupted.`
 type Call struct {
 	Name    string        `arg:"" help:"Name of the template."`
 	Method  string        `arg:"" help:"HTTP method of the template."`
+	Version int           `name:"template-version" help:"Make the call with this version of the template, instead of the current one." placeholder:"N"`
 	Params  []string      `name:"param" short:"p" help:"Parameter: name=text, name:=JSON for numbers and objects, or name=@file. Repeatable." placeholder:"NAME=TEXT" sep:"none"`
 	Wait    bool          `help:"Wait for the outcome and print it."`
 	Timeout time.Duration `help:"Longest wait for the outcome." default:"5m"`
@@ -84,39 +85,6 @@ func (Call) Help() string {
 
   producer call get-user GET -p id=42 --wait
   producer call create-order POST -p item=book -p count:=3`
-}
-
-// Template are the commands below "producer template".
-type Template struct {
-	Put    TemplatePut    `cmd:"" help:"Store the templates of a file or a directory."`
-	Ls     struct{}       `cmd:"" help:"List the templates."`
-	Get    TemplateKey    `cmd:"" help:"Print a template."`
-	Rm     TemplateKey    `cmd:"" help:"Remove a template."`
-	Render TemplateRender `cmd:"" help:"Print the HTTP request that a call would send, and send nothing."`
-}
-
-// TemplatePut are the settings of "producer template put".
-type TemplatePut struct {
-	Path string `arg:"" help:"Template file (*.json), or a directory of them."`
-}
-
-// TemplateKey names one template.
-type TemplateKey struct {
-	Name   string `arg:"" help:"Name of the template."`
-	Method string `arg:"" help:"HTTP method of the template."`
-}
-
-// TemplateRender are the settings of "producer template render".
-type TemplateRender struct {
-	TemplateKey `embed:""`
-	Params      []string `name:"param" short:"p" help:"Parameter: name=text, name:=JSON for numbers and objects, or name=@file. Repeatable." placeholder:"NAME=TEXT" sep:"none"`
-}
-
-// Help is the examples of "producer template render --help".
-func (TemplateRender) Help() string {
-	return `Example:
-
-  producer template render get-user GET -p id=42`
 }
 
 // Execution are the commands below "producer execution".
@@ -238,6 +206,7 @@ func (c *Producer) check(command string, p *problems, in Input) {
 	c.Backends.check(p, in.Schemes)
 	c.Claims.check(p, in.Schemes)
 	c.Egress.check(p, in.Getenv)
+	c.Template.check(command, p)
 	switch command {
 	case "run":
 		c.Run.check(p)
@@ -245,12 +214,7 @@ func (c *Producer) check(command string, p *problems, in Input) {
 	case "call":
 		checkMethod(p, c.Call.Method)
 		p.positive("timeout", c.Call.Timeout)
-	case "template get":
-		checkMethod(p, c.Template.Get.Method)
-	case "template rm":
-		checkMethod(p, c.Template.Rm.Method)
-	case "template render":
-		checkMethod(p, c.Template.Render.Method)
+		checkVersion(p, "--template-version", c.Call.Version)
 	case "flow ls", "flow set", "flow pause", "flow resume":
 		c.Flow.check(command, p)
 	case "doctor":
@@ -308,6 +272,8 @@ func checkMethod(p *problems, method string) {
 var (
 	_ kong.HelpProvider = Run{}
 	_ kong.HelpProvider = Call{}
+	_ kong.HelpProvider = TemplatePut{}
+	_ kong.HelpProvider = TemplateDiff{}
 	_ kong.HelpProvider = TemplateRender{}
 	_ kong.HelpProvider = ResultGet{}
 	_ kong.HelpProvider = Setup{}

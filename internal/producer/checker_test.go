@@ -25,10 +25,16 @@ func (d *declaring) Get(_ context.Context, k store.Key) (store.Item, error) {
 	switch {
 	case d.err != nil:
 		return store.Item{}, d.err
-	case k.Name != "a":
+	case k.Name != "a", k.Method != "GET" && k.Method != "GET@2" && k.Method != "GET@3":
 		return store.Item{}, store.ErrNotFound
 	}
 	return store.Item{Key: k, Attributes: d.item}, nil
+}
+
+// Versions has 2 and 3 of a GET.
+func (d *declaring) Versions(context.Context, store.Key) ([]store.Item, error) {
+	get := store.Key{Name: "a", Method: "GET"}
+	return []store.Item{{Key: get.At(2), Attributes: d.item}, {Key: get.At(3), Attributes: d.item}}, d.err
 }
 
 func TestCheckerRefusesParams(t *testing.T) {
@@ -66,6 +72,34 @@ func TestCheckerLetsPassWhatItCannotCheck(t *testing.T) {
 		if err := NewChecker(d).Check(t.Context(), r); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A version that is not there is known before anything is published, and the
+// error tells which there are.
+func TestCheckerRefusesUnknownVersions(t *testing.T) {
+	t.Parallel()
+	d := &declaring{item: json.RawMessage(`{"PK":{"S":"a"},"SK":{"S":"GET@2"},"url":{"S":"https://h/"}}`)}
+	pinned := call.Request{ID: "r-1", Template: "a", Method: "GET", Version: 2, Params: json.RawMessage(`{}`)}
+	unknown := pinned
+	unknown.Version = 9
+	for _, e := range []Encoder{Workflow{}, NewDirect(d)} {
+		s := &session{Producer: &Producer{deps: Deps{Queue: unbounded{}, Encoder: e, Checker: NewChecker(d)}, opts: Options{}.withDefaults()}}
+		m, err := s.encode(t.Context(), pinned)
+		if err != nil || !strings.Contains(string(m.Body), `GET@2"`) {
+			t.Errorf("%s: got %s, %v", e.Destination(), m.Body, err)
+		}
+		for range 2 { // the second time it is remembered
+			_, err := s.encode(t.Context(), unknown)
+			f, ok := errors.AsType[*call.Failure](err)
+			if !ok || f.Name != call.TemplateNotFound || !strings.Contains(f.Cause, "has no version 9, only 2 to 3;") {
+				t.Errorf("%s: got %v", e.Destination(), err)
+			}
+		}
+	}
+	d.err = errors.New("away")
+	if err := NewChecker(d).Check(t.Context(), unknown); err != nil {
+		t.Errorf("what cannot be checked is published: %v", err)
 	}
 }
 

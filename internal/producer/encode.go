@@ -10,6 +10,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/queue"
 	"callfleet/internal/template/store"
+	"callfleet/internal/template/version"
 )
 
 // Workflow publishes requests: each becomes an execution of the call state
@@ -49,6 +50,26 @@ func headers(t *call.Trace) map[string]string {
 // Templates is where Direct looks templates up; every template store is one.
 type Templates interface {
 	Get(ctx context.Context, k store.Key) (store.Item, error)
+	version.Lister
+}
+
+// keyOf is where the template of a request is, or the version that it pins.
+func keyOf(r call.Request) store.Key {
+	return store.Key{Name: r.Template, Method: r.Method}.At(r.Version)
+}
+
+// notFound fails a call whose template, or whose version of it, is not there.
+func notFound(ctx context.Context, t Templates, k store.Key) error {
+	template, pinned := k.Cut()
+	if pinned == 0 {
+		return &call.Failure{Name: call.TemplateNotFound,
+			Cause: fmt.Sprintf("no template %s: put it there with \"producer template put\"", k)}
+	}
+	err := version.Unknown(ctx, t, template, pinned)
+	if _, ok := errors.AsType[*version.UnknownError](err); ok {
+		return &call.Failure{Name: call.TemplateNotFound, Cause: err.Error()}
+	}
+	return err
 }
 
 // maxTemplates bounds what Direct remembers; beyond it starts anew.
@@ -74,7 +95,7 @@ func (*Direct) Destination() string { return "tasks" }
 
 // Encode is the task as JSON.
 func (d *Direct) Encode(ctx context.Context, r call.Request) (queue.Message, error) {
-	item, err := d.template(ctx, store.Key{Name: r.Template, Method: r.Method})
+	item, err := d.template(ctx, keyOf(r))
 	if err != nil {
 		return queue.Message{}, err
 	}
@@ -107,8 +128,7 @@ func (d *Direct) template(ctx context.Context, k store.Key) (json.RawMessage, er
 		d.mu.Unlock()
 	}
 	if attributes == nil {
-		return nil, &call.Failure{Name: call.TemplateNotFound,
-			Cause: fmt.Sprintf("no template %s: put it there with \"producer template put\"", k)}
+		return nil, notFound(ctx, d.templates, k)
 	}
 	return attributes, nil
 }

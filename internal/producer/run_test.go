@@ -425,6 +425,8 @@ func (s *templates) Get(_ context.Context, k store.Key) (store.Item, error) {
 	return store.Item{Key: k, Attributes: json.RawMessage(`{"PK":{"S":"t"},"SK":{"S":"GET"},"url":{"S":"http://x"}}`)}, nil
 }
 
+func (*templates) Versions(context.Context, store.Key) ([]store.Item, error) { return nil, nil }
+
 func TestDirectModePublishesTasksWithTheirTemplate(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, "")

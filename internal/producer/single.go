@@ -25,6 +25,7 @@ var ErrNoOutcome = errors.New("no outcome yet")
 type CallOptions struct {
 	Template string
 	Method   string
+	Version  int             // of the template; 0 is the current one
 	Params   json.RawMessage // a JSON object; nil is {}
 	FlowKey  string
 	Deadline time.Time
@@ -54,7 +55,7 @@ func Call(ctx context.Context, d Deps, o CallOptions) (journal.Result, error) {
 		return journal.Result{}, fmt.Errorf("call: run: %w", err)
 	}
 	r := call.Request{
-		ID: o.Run + "-1", Template: o.Template, Method: o.Method, Params: o.Params, FlowKey: o.FlowKey, Deadline: o.Deadline,
+		ID: o.Run + "-1", Template: o.Template, Method: o.Method, Version: o.Version, Params: o.Params, FlowKey: o.FlowKey, Deadline: o.Deadline,
 	}
 	var feed queue.Feed
 	if o.Wait {

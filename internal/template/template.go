@@ -173,7 +173,7 @@ func (p *parser) template(raw json.RawMessage) *Template {
 	}
 	t := &Template{}
 	t.Name = p.text(attributes, "PK", true)
-	t.Method = p.text(attributes, "SK", true)
+	t.Method, _ = call.CutVersion(p.text(attributes, "SK", true)) // GET@3 is a version of a GET
 	p.name, p.method = t.Name, t.Method
 	if t.Name != "" {
 		p.check("PK", call.ValidateTemplateName(t.Name))

@@ -35,6 +35,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// An item of a version has the version in its sort key.
+func TestParseVersion(t *testing.T) {
+	t.Parallel()
+	for key, method := range map[string]string{"GET@3": "GET", "GET": "GET", "GET@": "", "GET@x": "", "GET@3@": "", "@3": ""} {
+		got, err := template.Parse(json.RawMessage(`{"PK":{"S":"a"},"SK":{"S":"` + key + `"},"url":{"S":"https://h/"},"callfleetVersion":{"M":{"at":{"S":"2026-03-01T12:00:00Z"}}}}`))
+		if method == "" && err == nil || method != "" && (err != nil || got.Method != method) {
+			t.Errorf("%s: got %+v, %v", key, got, err)
+		}
+	}
+}
+
 func TestParseTellsEveryMistake(t *testing.T) {
 	t.Parallel()
 	_, err := template.Parse(json.RawMessage(`{"PK":{"S":"a\u0000"},"SK":{"S":"post"},"url":{"S":"ftp://x/{{ a b }}"},"engine":{"S":"jinja"},

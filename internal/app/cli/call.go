@@ -44,7 +44,7 @@ func (c *cli) callOne(ctx context.Context, deps producer.Deps, options producer.
 	o := c.cfg.Call
 	// An embedded worker is gone with this command: nobody else makes the call.
 	wait := o.Wait || c.embedded
-	options.Template, options.Method, options.Wait, options.Timeout = o.Name, o.Method, wait, o.Timeout
+	options.Template, options.Method, options.Version, options.Wait, options.Timeout = o.Name, o.Method, o.Version, wait, o.Timeout
 	options.ClaimAbove, options.Log = c.cfg.ClaimAbove, c.rt.Logger
 	result, err := producer.Call(ctx, deps, options)
 	if result.ID == "" {

@@ -3,10 +3,12 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"callfleet/internal/app/cli/show"
 	"callfleet/internal/call"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/stepfn"
@@ -69,6 +71,72 @@ func TestFlowCommands(t *testing.T) {
 	golden(t, "flow.golden", all.String())
 }
 
+func TestTemplateVersions(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	file := filepath.Join(b.dir, "item.GET.json")
+	var all strings.Builder
+	run := func(args ...string) ended {
+		e := b.producer(t, append([]string{"template"}, args...)...)
+		text := strings.NewReplacer(file, "item.GET.json", b.api.URL, "http://api").Replace(e.out + e.errors)
+		all.WriteString("$ producer template " + strings.ReplaceAll(strings.Join(args, " "), file, "item.GET.json") + "\n")
+		all.WriteString(regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`).ReplaceAllString(text, "2026-03-01T12:00:00Z"))
+		return e
+	}
+	put := func(url string, args ...string) {
+		b.file(t, "item.GET.json", `{"name":"item","method":"GET","url":"https://h/`+url+`/{{ n }}","headers":{"X":"1"},"timeoutSeconds":5}`)
+		run(append([]string{"put", file}, args...)...)
+	}
+	put("one", "--by", "ann")
+	put("one")
+	put("two", "--by", "bob", "-m", "the API moved")
+	put("three")
+	for _, args := range []string{
+		"history item GET", "history item --json", "get item GET --version 2", "render item GET --version 1 -p n=7", "diff item GET", "diff item GET 1",
+		"diff item GET 1 2", "diff item GET 2 2", "get item GET --version 9", "rollback item GET 2 -m three_was_bad --by ann", "rollback item GET 2",
+		"rollback item GET 9", "rm item GET", "ls", "get item GET", "rm item GET", "history item", "rollback item GET 1", "rm item GET --purge", "history item",
+		"rm item GET --purge", "history item get", "rollback item GET 0", "get item GET --version=-1",
+	} {
+		run(strings.Fields(args)...)
+	}
+	golden(t, "versions.golden", all.String())
+}
+
+// A pinned version is called through the state machine, by a single call, by a
+// call file and without an execution.
+func TestCallsPinVersions(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, path := range []string{"one", "two"} {
+		text := `{"name":"item","method":"GET","url":"` + b.api.URL + `/` + path + `/{{ n }}"}`
+		b.producer(t, "template", "put", b.file(t, "item.GET.json", text)).want(t, 0, "put item GET: version ")
+	}
+	b.producer(t, "call", "item", "GET", "-p", "n=7").want(t, 0, `"path": "/two/7"`)
+	b.producer(t, "call", "item", "GET", "-p", "n=7", "--template-version", "1").want(t, 0, `"path": "/one/7"`)
+	b.producer(t, "call", "item", "GET", "-p", "n=7", "--template-version", "3").want(t, 1,
+		"Callfleet.TemplateNotFound", "template item GET has no version 3, only 1 to 2", "producer template history")
+	calls := b.file(t, "calls.jsonl", `{"templateName":"item","method":"GET","templateVersion":1,"params":{"n":1},"id":"a"}
+{"templateName":"item","method":"GET@1","params":{"n":2},"id":"b"}
+{"templateName":"item","method":"GET","params":{"n":3},"id":"c"}
+{"templateName":"item","method":"GET","templateVersion":"5","params":{"n":4},"id":"d"}
+`)
+	for _, mode := range []string{"", "--direct"} {
+		out := filepath.Join(b.dir, "out"+mode+".jsonl")
+		b.producer(t, strings.Fields("run "+calls+" --results "+out+" "+mode+" --run r"+strings.TrimLeft(mode, "-"))...).want(t, 1)
+		text, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{`/one/1`, `/one/2`, `/two/3`, "has no version 5, only 1 to 2"} {
+			if strings.Count(string(text), want) != 1 {
+				t.Errorf("%s: %s is there %d times:\n%s", mode, want, strings.Count(string(text), want), text)
+			}
+		}
+	}
+	b.producer(t, "template", "rm", "item", "GET").want(t, 0)
+	b.producer(t, "call", "item", "GET", "-p", "n=7", "--template-version", "2").want(t, 0, `"path": "/two/7"`)
+}
+
 func TestTemplatePutChecksAllBeforeItStoresOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -109,7 +177,7 @@ func TestExecutionTable(t *testing.T) {
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 	input := []byte(`{"templateName": "a"}`)
 	var b buffer
-	err := writeExecution(&b, stepfn.Execution{
+	err := show.Execution(&b, stepfn.Execution{
 		ARN: "arn:aws:states:us-east-1:000000000000:execution:call-api:r-1", Status: call.StatusFailed, Started: start, Stopped: at(1234),
 		Error: "Callfleet.Timeout", Cause: "no answer", Input: input, Output: []byte(`{"text":"` + strings.Repeat("x", 130) + `"}`),
 	}, []stepfn.Event{

@@ -7,14 +7,12 @@ import (
 	"strings"
 	"syscall"
 	"text/tabwriter"
-	"time"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/cli/show"
 	"callfleet/internal/call"
 	"callfleet/internal/stepfn"
 )
-
-const timeLayout = "2006-01-02 15:04:05.000"
 
 // executionList is "producer execution ls".
 func (c *cli) executionList(ctx context.Context) (int, error) {
@@ -27,20 +25,13 @@ func (c *cli) executionList(ctx context.Context) (int, error) {
 			if err != nil {
 				return 1, c.explain(err)
 			}
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", e.Name, e.Status, e.Started.Format(timeLayout), took(e))
+			fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", e.Name, e.Status, e.Started.Format(show.TimeLayout), show.Took(e))
 			if n++; n == o.Limit {
 				break
 			}
 		}
 		return 0, out.Flush()
 	})
-}
-
-func took(e stepfn.Execution) string {
-	if e.Stopped.IsZero() {
-		return "-"
-	}
-	return e.Stopped.Sub(e.Started).Round(time.Millisecond).String()
 }
 
 // executionShow is "producer execution show".
@@ -58,7 +49,7 @@ func (c *cli) executionShow(ctx context.Context) (int, error) {
 			}
 			events = append(events, ev)
 		}
-		return 0, writeExecution(c.std.Out, e, events)
+		return 0, show.Execution(c.std.Out, e, events)
 	})
 }
 

@@ -3,12 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/app/cli/show"
 	"callfleet/internal/config"
 	"callfleet/internal/limit"
 	"callfleet/internal/limit/store"
@@ -32,55 +30,8 @@ func (c *cli) flowList(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
-		now := time.Now()
-		out := tabwriter.NewWriter(c.std.Out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(out, "FLOW\tSTATE\tRATE\tCONCURRENCY\tBACKLOG\tWAITING\tUNTIL")
-		for _, f := range all {
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", f.Key, f.State(now), rateOf(f.Policy),
-				orDash(f.Policy.Concurrency), orDash(f.Policy.Backlog), f.Waiting(now), until(&f, now))
-		}
-		return out.Flush()
+		return show.Flows(c.std.Out, all, time.Now())
 	})
-}
-
-// rateOf is the rate as "producer flow set" takes it.
-func rateOf(p limit.Policy) string {
-	if p.Rate == 0 {
-		return "-"
-	}
-	switch p.Period {
-	case 0, time.Second:
-		return strconv.Itoa(p.Rate) + "/s"
-	case time.Minute:
-		return strconv.Itoa(p.Rate) + "/m"
-	case time.Hour:
-		return strconv.Itoa(p.Rate) + "/h"
-	}
-	period := p.Period.String()
-	for _, zero := range []struct{ unit, tail string }{{"m", "0s"}, {"h", "0m"}} {
-		if strings.HasSuffix(period, zero.unit+zero.tail) {
-			period = strings.TrimSuffix(period, zero.tail)
-		}
-	}
-	return strconv.Itoa(p.Rate) + "/" + period
-}
-
-func orDash(n int) string {
-	if n == 0 {
-		return "-"
-	}
-	return strconv.Itoa(n)
-}
-
-// until is when the API, or the circuit, lets calls begin again.
-func until(f *limit.Flow, now time.Time) string {
-	switch f.State(now) {
-	case limit.Held:
-		return f.Until.UTC().Format(time.RFC3339)
-	case limit.Tripped:
-		return f.Cool.UTC().Format(time.RFC3339)
-	}
-	return "-"
 }
 
 // flowSet is "producer flow set".
@@ -112,30 +63,10 @@ func (c *cli) editFlow(ctx context.Context, k config.FlowKey, edit func(*limit.P
 			now = *p
 		})
 		if err == nil {
-			fmt.Fprintf(c.std.Out, "%s: %s\n", k.Key, describePolicy(now))
+			fmt.Fprintf(c.std.Out, "%s: %s\n", k.Key, show.Policy(now))
 		}
 		return err
 	})
-}
-
-func describePolicy(p limit.Policy) string {
-	var parts []string
-	if p.Paused {
-		parts = append(parts, "paused")
-	}
-	if p.Rate > 0 {
-		parts = append(parts, "rate "+rateOf(p))
-	}
-	if p.Concurrency > 0 {
-		parts = append(parts, "concurrency "+strconv.Itoa(p.Concurrency))
-	}
-	if p.Backlog > 0 {
-		parts = append(parts, "backlog "+strconv.Itoa(p.Backlog))
-	}
-	if len(parts) == 0 {
-		return "no limits"
-	}
-	return strings.Join(parts, ", ")
 }
 
 // flowResume is "producer flow resume".

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"callfleet/internal/app/backend"
@@ -19,6 +20,7 @@ import (
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
+	"callfleet/internal/template/version"
 )
 
 // templatePut is "producer template put": all files are checked before one is
@@ -32,14 +34,28 @@ func (c *cli) templatePut(ctx context.Context) (int, error) {
 		return config.ExitUsage, err
 	}
 	return c.with(ctx, embedding{}, plain(func(ctx context.Context, b *backend.Backend) error {
+		keeper := keeperOf(b, c.cfg.Template.Put.Versioning)
 		for _, item := range items {
-			if _, err := b.Templates.Put(ctx, item, store.Always()); err != nil {
+			result, err := keeper.Put(ctx, item, version.Change{Message: c.cfg.Template.Put.Message})
+			if result.Version > 0 {
+				c.sayPut(item.Key, result)
+			}
+			if err != nil {
 				return fmt.Errorf("put %s: %w", item.Key, err)
 			}
-			fmt.Fprintf(c.std.Out, "put %s\n", item.Key)
 		}
 		return nil
 	}))
+}
+
+// sayPut tells what became of a template that was put.
+func (c *cli) sayPut(k store.Key, r version.Result) {
+	c.sayFound(k, r)
+	what := "put %s: version %d"
+	if !r.Made {
+		what = "put %s: unchanged, version %d"
+	}
+	fmt.Fprintf(c.std.Out, what+aside(r)+"\n", k, r.Version)
 }
 
 // readTemplates reads one file, or the *.json files of a directory, and
@@ -92,6 +108,9 @@ func readTemplate(file string) (item store.Item, warnings []string, _ error) {
 	if err != nil {
 		return store.Item{}, warnings, err
 	}
+	if err := notVersion(attributes); err != nil {
+		return store.Item{}, warnings, err
+	}
 	return store.Item{Key: store.Key{Name: t.Name, Method: t.Method}, Attributes: attributes}, warnings, nil
 }
 
@@ -127,7 +146,8 @@ func urlOf(item store.Item) string {
 
 // templateGet is "producer template get".
 func (c *cli) templateGet(ctx context.Context) (int, error) {
-	return c.withTemplate(ctx, c.cfg.Template.Get, func(_ context.Context, item store.Item) error {
+	o := c.cfg.Template.Get
+	return c.withTemplate(ctx, keyOf(o.TemplateKey), o.Version, func(_ context.Context, item store.Item) error {
 		plain, err := itemjson.ToPlain(item.Attributes)
 		if err == nil {
 			_, err = c.std.Out.Write(plain)
@@ -136,42 +156,36 @@ func (c *cli) templateGet(ctx context.Context) (int, error) {
 	})
 }
 
-// withTemplate runs do with the stored template.
-func (c *cli) withTemplate(ctx context.Context, k config.TemplateKey, do func(context.Context, store.Item) error) (int, error) {
+func keyOf(k config.TemplateKey) store.Key { return store.Key{Name: k.Name, Method: k.Method} }
+
+// withTemplate runs do with the stored template, or with a version of it.
+func (c *cli) withTemplate(ctx context.Context, k store.Key, number int, do func(context.Context, store.Item) error) (int, error) {
 	return c.with(ctx, embedding{}, plain(func(ctx context.Context, b *backend.Backend) error {
-		item, err := b.Templates.Get(ctx, store.Key{Name: k.Name, Method: k.Method})
+		if number > 0 {
+			item, err := version.New(b.Templates, version.Options{}).Get(ctx, k, number)
+			if err != nil {
+				return err
+			}
+			return do(ctx, item)
+		}
+		item, err := b.Templates.Get(ctx, k)
 		if errors.Is(err, store.ErrNotFound) {
-			return noTemplate(store.Key{Name: k.Name, Method: k.Method})
+			return noTemplate(ctx, b.Templates, k)
 		}
 		if err != nil {
-			return fmt.Errorf("get template %s %s: %w", k.Name, k.Method, err)
+			return fmt.Errorf("get template %s: %w", k, err)
 		}
 		return do(ctx, item)
 	}))
 }
 
-func noTemplate(k store.Key) error {
-	return fmt.Errorf("there is no template %s; \"producer template ls\" lists what there is", k)
-}
-
-// templateRemove is "producer template rm".
-func (c *cli) templateRemove(ctx context.Context) (int, error) {
-	k := c.cfg.Template.Rm
-	return c.with(ctx, embedding{}, plain(func(ctx context.Context, b *backend.Backend) error {
-		key := store.Key{Name: k.Name, Method: k.Method}
-		item, err := b.Templates.Get(ctx, key)
-		if errors.Is(err, store.ErrNotFound) {
-			return noTemplate(key)
-		}
-		if err == nil {
-			err = b.Templates.Delete(ctx, key, store.IfRevision(item.Revision))
-		}
-		if err != nil {
-			return fmt.Errorf("remove template %s: %w", key, err)
-		}
-		fmt.Fprintf(c.std.Out, "removed %s\n", key)
-		return nil
-	}))
+// noTemplate says that a template is not there, and whether it was.
+func noTemplate(ctx context.Context, s store.Store, k store.Key) error {
+	if versions, err := s.Versions(ctx, k); err == nil && len(versions) > 0 {
+		of, n := versions[len(versions)-1].Cut()
+		return fmt.Errorf("there is no template %s; its versions are kept: \"producer template history\" lists them, \"producer template rollback %s %d\" brings it back", k, of, n)
+	}
+	return fmt.Errorf("there is no template %s; \"producer template ls\" lists what there is", strings.TrimSpace(k.String()))
 }
 
 // templateRender is "producer template render".
@@ -180,7 +194,8 @@ func (c *cli) templateRender(ctx context.Context) (int, error) {
 	if err != nil {
 		return config.ExitUsage, err
 	}
-	return c.withTemplate(ctx, c.cfg.Template.Render.TemplateKey, func(ctx context.Context, item store.Item) error {
+	o := c.cfg.Template.Render
+	return c.withTemplate(ctx, keyOf(o.TemplateKey), o.Version, func(ctx context.Context, item store.Item) error {
 		object, err := params.JSON(ctx, describeFile)
 		if err != nil {
 			return err

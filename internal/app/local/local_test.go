@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/stepfn"
 	"callfleet/internal/template/store"
+	"callfleet/internal/template/version"
 	"callfleet/statemachine"
 )
 
@@ -98,6 +100,42 @@ func TestTutorial(t *testing.T) {
 		e := wait(t, b.Executions, "r-"+status)
 		if e.Status != want.status || e.Error != want.error || want.cause != "" && e.Cause != want.cause {
 			t.Errorf("%s: ended as %s, %q, %q", status, e.Status, e.Error, e.Cause)
+		}
+	}
+}
+
+// A pin is a key: a definition that knows of no versions fetches what a request
+// of ours pins.
+func TestTutorialPinsVersions(t *testing.T) {
+	t.Parallel()
+	server := api(t)
+	s, _ := start(t, options(t))
+	b := join(t, s, "tutorial")
+	defer b.Close()
+	if _, err := b.Executions.Deploy(t.Context(), "tutorial", []byte(statemachine.Tutorial)); err != nil {
+		t.Fatal(err)
+	}
+	keeper, key := version.New(b.Templates, version.Options{}), store.Key{Name: "a", Method: "GET"}
+	for _, status := range []string{"200", "404"} {
+		if _, err := keeper.Put(t.Context(), store.Item{Key: key, Attributes: raw("a", server.URL+"/"+status)}, version.Change{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for pinned, want := range map[int]call.Status{0: call.StatusFailed, 1: call.StatusSucceeded, 2: call.StatusFailed, 3: call.StatusFailed} {
+		r := call.Request{ID: fmt.Sprint("r-", pinned), Template: "a", Method: "GET", Version: pinned}
+		input, err := call.EncodeRequest(r)
+		if err == nil {
+			err = b.Executions.Start(t.Context(), r.ID, input)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		cause := "API call failed"
+		if pinned == 3 { // there is no such item
+			cause = "$.template.Item"
+		}
+		if e := wait(t, b.Executions, r.ID); e.Status != want || want == call.StatusFailed && !strings.Contains(e.Cause, cause) {
+			t.Errorf("version %d: ended as %s, %q, %q", pinned, e.Status, e.Error, e.Cause)
 		}
 	}
 }

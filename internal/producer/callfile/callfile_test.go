@@ -20,6 +20,9 @@ func show(l Line) string {
 	}
 	r := l.Request
 	text := fmt.Sprintf("%d %s %s %s", l.Number, r.Template, r.Method, r.Params)
+	if r.Version > 0 {
+		text += fmt.Sprint(" version=", r.Version)
+	}
 	if r.ID != "" {
 		text += " id=" + r.ID
 	}
@@ -68,6 +71,19 @@ func TestJSONLines(t *testing.T) {
 		{"nulls", `{"template":"t","method":"GET","params":null,"id":null,"deadline":null}`, []string{"1 t GET {}"}},
 		{"byte order mark, blank lines, CRLF, no last line end", "\ufeff\r\n{\"template\":\"a\",\"method\":\"GET\"}\r\n \n\n{\"template\":\"b\",\"method\":\"GET\"}",
 			[]string{"2 a GET {}", "5 b GET {}"}},
+		{"versions", strings.Join([]string{
+			`{"template":"t","method":"GET","templateVersion":3}`, `{"template":"t","method":"get","templateVersion":"3"}`, `{"template":"t","method":"get@3"}`,
+			`{"templateVersion":3,"template":"t","method":"GET@3"}`, `{"template":"t","method":"GET","templateVersion":null}`,
+			`{"template":"t","method":"GET@3","templateVersion":4}`, `{"template":"t","method":"GET","templateVersion":0}`,
+			`{"template":"t","method":"GET","templateVersion":1.5}`, `{"template":"t","method":"GET","templateVersion":[1]}`, `{"template":"t","method":"GET@0"}`,
+		}, "\n"), []string{
+			"1 t GET {} version=3", "2 t GET {} version=3", "3 t GET {} version=3", "4 t GET {} version=3", "5 t GET {}",
+			"6 ! method: pins version 3, templateVersion is 4",
+			`7 ! templateVersion: must be the number of a version, as "producer template history" prints it`,
+			`8 ! templateVersion: must be the number of a version, as "producer template history" prints it`,
+			`9 ! templateVersion: must be the number of a version, as "producer template history" prints it`,
+			"10 ! method: must be an HTTP method in capitals, such as GET",
+		}},
 		{"mistakes", strings.Join([]string{
 			`{"template":"t"`, `[1]`, `null`, `"x"`, `{"template":"t","templateName":"t","method":"GET"}`, `{"method":"GET"}`, `{"template":"t"}`,
 			`{"template":"t","method":"G T"}`, `{"template":"t","method":"GET","parms":{}}`, `{"template":"t","method":"GET","params":[1]}`,
@@ -77,7 +93,7 @@ func TestJSONLines(t *testing.T) {
 			"1 ! is not JSON: unexpected end of JSON input (byte 15)", "2 ! is array, want an object", "3 ! is null, want an object", "4 ! is string, want an object",
 			"5 ! has both templateName and template", "6 ! templateName: is missing", "7 ! method: is missing",
 			"8 ! method: must be an HTTP method in capitals, such as GET",
-			"9 ! parms: is no field of a call; known are templateName, method, params, id, flowKey, deadline",
+			"9 ! parms: is no field of a call; known are templateName, method, templateVersion, params, id, flowKey, deadline",
 			"10 ! params: must be an object", "11 ! template: must be a string", "12 ! deadline: must be a time such as 2026-01-31T12:00:00Z",
 			"13 ! is not valid UTF-8", "14 ! is not JSON: invalid character '{' after top-level value (byte 33)",
 		}},

@@ -15,8 +15,8 @@ import (
 )
 
 // records reads CSV (RFC 4180) under a header row. The columns templateName
-// (or template), method, id, flowKey and deadline are the call's own; every
-// other one is a param, as a string.
+// (or template), method, templateVersion, id, flowKey and deadline are the
+// call's own; every other one is a param, as a string.
 type records struct {
 	splitter
 	columns []column
@@ -98,6 +98,13 @@ func special(name string) func(*call.Request, string) error {
 		return into(func(r *call.Request) *string { return &r.ID })
 	case "flowKey":
 		return into(func(r *call.Request) *string { return &r.FlowKey })
+	case "templateVersion":
+		return func(r *call.Request, text string) error {
+			if err := setVersion(r, strings.TrimSpace(text)); err != nil {
+				return fmt.Errorf("templateVersion: %w", err)
+			}
+			return nil
+		}
 	case "deadline":
 		return func(r *call.Request, text string) error {
 			if err := setDeadline(r, text); err != nil {

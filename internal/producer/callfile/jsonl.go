@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -80,6 +81,8 @@ func setField(r *call.Request, name string, v json.RawMessage) error {
 		return setString(&r.ID, v)
 	case "flowKey":
 		return setString(&r.FlowKey, v)
+	case "templateVersion":
+		return setVersion(r, strings.Trim(string(v), `"`))
 	case "deadline":
 		var text string
 		if err := setString(&text, v); err != nil {
@@ -96,7 +99,7 @@ func setField(r *call.Request, name string, v json.RawMessage) error {
 		r.Params = v
 		return nil
 	}
-	return errors.New("is no field of a call; known are templateName, method, params, id, flowKey, deadline")
+	return errors.New("is no field of a call; known are templateName, method, templateVersion, params, id, flowKey, deadline")
 }
 
 func setString(s *string, v json.RawMessage) error {
@@ -118,8 +121,27 @@ func setDeadline(r *call.Request, text string) error {
 	return nil
 }
 
+// setVersion takes a number, or its text. Empty is the current version.
+func setVersion(r *call.Request, text string) error {
+	if text == "" || text == "null" {
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > call.MaxVersion {
+		return errors.New("must be the number of a version, as \"producer template history\" prints it")
+	}
+	r.Version = n
+	return nil
+}
+
 // checkRequest completes a request and checks what every call needs.
 func checkRequest(r *call.Request) error {
+	if method, version := call.CutVersion(r.Method); version > 0 {
+		if r.Version > 0 && r.Version != version {
+			return fmt.Errorf("method: pins version %d, templateVersion is %d", version, r.Version)
+		}
+		r.Method, r.Version = method, version
+	}
 	r.Method = strings.ToUpper(r.Method)
 	if r.Params == nil {
 		r.Params = json.RawMessage("{}")

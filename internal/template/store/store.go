@@ -2,6 +2,10 @@
 // items in DynamoDB's JSON, by name and HTTP method, with conditional writes.
 // natsstore, filestore and dynamostore implement it, storetest holds every
 // backend to the same promises.
+//
+// The versions of a template are items too, under keys that Key.At makes: they
+// are got, put and deleted like any other, and listed by Versions, not by List.
+// Package version says what they mean.
 package store
 
 import (
@@ -66,8 +70,13 @@ type Store interface {
 	// An item that is not there is no error under Always and IfAbsent.
 	Delete(ctx context.Context, k Key, c Condition) error
 	// List returns up to limit items in key order (name, then method), from
-	// the first after the given key (the zero Key: from the start).
+	// the first after the given key (the zero Key: from the start). Versions
+	// are not among them.
 	List(ctx context.Context, after Key, limit int) ([]Item, error)
+	// Versions returns all versions of a template, whether or not that is
+	// there itself, in the order of CompareVersions; of the templates of that
+	// name when the key has no method.
+	Versions(ctx context.Context, k Key) ([]Item, error)
 }
 
 // What callers branch on.

@@ -94,7 +94,7 @@ func (p *parts) producerGrants() []grant {
 		// AWS lists no resource type for it.
 		{"find queues that runs have left behind", []string{"sqs:ListQueues"}, arns(jsii.String("*"))},
 		{"templates", []string{
-			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan", "dynamodb:DescribeTable",
+			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DescribeTable",
 		}, arns(p.table.TableArn())},
 		{"limits", flowActions, arns(p.flows.TableArn())},
 		{"list executions", []string{"states:ListExecutions", "states:DescribeStateMachine"}, arns(p.machines.callAPI.StateMachineArn())},

@@ -194,7 +194,8 @@ func (s *Store) delete(ctx context.Context, k store.Key, c store.Condition) erro
 // List implements store.Store. A table has no order of its own, so that each
 // page reads the whole table: half a capacity unit for each 2 KB, in requests
 // of 1 MB one after the other. 10,000 templates of 2 KB are 20 requests, some
-// 5,000 units. It holds at most twice the page, and one answer, in memory.
+// 5,000 units, and as many again for each version that is kept of them. It holds
+// at most twice the page, and one answer, in memory.
 func (s *Store) List(ctx context.Context, after store.Key, limit int) ([]store.Item, error) {
 	var items []store.Item
 	pages := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{TableName: &s.table, ConsistentRead: aws.Bool(true)})
@@ -204,7 +205,7 @@ func (s *Store) List(ctx context.Context, after store.Key, limit int) ([]store.I
 			return nil, fmt.Errorf("list templates: %w", s.explain(ctx, err))
 		}
 		for _, stored := range page.Items {
-			if k, ok := keyOf(stored); ok && store.Compare(k, after) > 0 {
+			if k, ok := keyOf(stored); ok && !isVersion(k) && store.Compare(k, after) > 0 {
 				items = append(items, item(k, stored))
 			}
 		}
@@ -213,5 +214,41 @@ func (s *Store) List(ctx context.Context, after store.Key, limit int) ([]store.I
 			items = slices.Delete(items, min(limit, len(items)), len(items))
 		}
 	}
+	return items, nil
+}
+
+func isVersion(k store.Key) bool {
+	_, n := k.Cut()
+	return n > 0
+}
+
+// Versions implements store.Store. It reads what the table has under the name,
+// half a capacity unit for each 2 KB, in requests of 1 MB.
+func (s *Store) Versions(ctx context.Context, k store.Key) ([]store.Item, error) {
+	if k.Name == "" || len(k.Name) > maxName {
+		return nil, nil
+	}
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("PK = :name"),
+		ExpressionAttributeValues: attributes{":name": text(k.Name)},
+	}
+	if k.Method != "" {
+		in.KeyConditionExpression = aws.String("PK = :name AND begins_with(SK, :method)")
+		in.ExpressionAttributeValues[":method"] = text(k.Method + "@")
+	}
+	var items []store.Item
+	for pages := dynamodb.NewQueryPaginator(s.client, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list versions of template %q: %w", k, s.explain(ctx, err))
+		}
+		for _, stored := range page.Items {
+			if found, ok := keyOf(stored); ok && found.Of(k) {
+				items = append(items, item(found, stored))
+			}
+		}
+	}
+	slices.SortFunc(items, func(a, b store.Item) int { return store.CompareVersions(a.Key, b.Key) })
 	return items, nil
 }

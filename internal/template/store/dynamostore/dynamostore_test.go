@@ -19,9 +19,11 @@ import (
 	"go.uber.org/goleak"
 
 	"callfleet/internal/awstest"
+	"callfleet/internal/call"
 	"callfleet/internal/template/store"
 	"callfleet/internal/template/store/dynamostore"
 	"callfleet/internal/template/store/storetest"
+	"callfleet/internal/template/version"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -82,6 +84,11 @@ func breakages() map[string]struct {
 				scan.FilterExpression = aws.String("attribute_not_exists(headers)")
 			}
 		}, []string{"list_in_key_order", "list_in_pages"}},
+		"queries a part": {func(input any) {
+			if query, ok := input.(*dynamodb.QueryInput); ok {
+				query.FilterExpression = aws.String("attribute_not_exists(headers)")
+			}
+		}, []string{"versions_in_order", "a_change_makes_a_version"}},
 		"deletes another": {func(input any) {
 			if del, ok := input.(*dynamodb.DeleteItemInput); ok {
 				del.Key = maps.Clone(del.Key)
@@ -175,6 +182,26 @@ func TestItemsOfOthers(t *testing.T) {
 	putRaw(t, table, theirs) // without our attribute
 	if err := s.Delete(t.Context(), first.Key, store.IfRevision(ours)); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("delete over their change: got %v", err)
+	}
+}
+
+// A version is what getItem finds with the key that a request pins.
+func TestVersionsInTheTable(t *testing.T) {
+	t.Parallel()
+	s, table := open(t, awstest.Moto(t).Config())
+	for _, url := range []string{"one", "two"} {
+		if _, err := version.New(s, version.Options{}).Put(t.Context(), template("a", url), version.Change{Message: url}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for method, url := range map[string]string{"GET": "two", call.PinMethod("GET", 1): "one", call.PinMethod("GET", 2): "two"} {
+		out, err := rawClient(t).GetItem(t.Context(), &dynamodb.GetItemInput{
+			TableName: &table, Key: map[string]types.AttributeValue{"PK": text("a"), "SK": text(method)},
+		})
+		got, ok := out.Item["url"].(*types.AttributeValueMemberS)
+		if err != nil || !ok || got.Value != url {
+			t.Errorf("%s is %v, %v", method, out.Item, err)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func canonical(b *strings.Builder, v types.AttributeValue) {
 	case *types.AttributeValueMemberS:
 		quote(b, "S", v.Value)
 	case *types.AttributeValueMemberN:
-		quote(b, "N", number(v.Value))
+		quote(b, "N", store.CanonicalNumber(v.Value))
 	case *types.AttributeValueMemberB:
 		quote(b, "B", string(v.Value))
 	case *types.AttributeValueMemberBOOL:
@@ -57,7 +57,7 @@ func canonical(b *strings.Builder, v types.AttributeValue) {
 	case *types.AttributeValueMemberSS:
 		quote(b, "SS", sorted(v.Value, func(s string) string { return s })...)
 	case *types.AttributeValueMemberNS:
-		quote(b, "NS", sorted(v.Value, number)...)
+		quote(b, "NS", sorted(v.Value, store.CanonicalNumber)...)
 	case *types.AttributeValueMemberBS:
 		quote(b, "BS", sorted(v.Value, func(b []byte) string { return string(b) })...)
 	case *types.AttributeValueMemberL:
@@ -90,32 +90,6 @@ func sorted[T any](values []T, text func(T) string) []string {
 	}
 	slices.Sort(texts)
 	return texts
-}
-
-// number is one spelling of a decimal: 150, 1.50e2 and 0150.0 are "15e1". What is
-// no number is left as it is, for DynamoDB to refuse.
-func number(s string) string {
-	mantissa, exponent, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(s, "+")), "e")
-	if exponent == "" {
-		exponent = "0"
-	}
-	e, err := strconv.Atoi(exponent)
-	if err != nil {
-		return s
-	}
-	mantissa, negative := strings.CutPrefix(mantissa, "-")
-	whole, fraction, _ := strings.Cut(mantissa, ".")
-	digits := strings.TrimLeft(whole+fraction, "0")
-	e -= len(fraction)
-	short := strings.TrimRight(digits, "0")
-	e += len(digits) - len(short)
-	switch {
-	case short == "":
-		return "0"
-	case negative:
-		short = "-" + short
-	}
-	return short + "e" + strconv.Itoa(e)
 }
 
 // guard is a store.Condition as DynamoDB checks it; zero for any item or none.

@@ -1,5 +1,6 @@
 // Package filestore keeps API templates as files of plain JSON in a directory,
-// one to a template, for people to read and write.
+// one to a template, for people to read and write. Their versions are in its
+// directory .history, a file each.
 package filestore
 
 import (
@@ -13,8 +14,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -23,8 +26,9 @@ import (
 )
 
 // Store is a directory. The key of a template is what its file says; the name
-// of the file is <name>.<METHOD>.json, with odd characters as %XX. Conditions
-// hold among the writers of one process.
+// of the file is <name>.<METHOD>.json, with odd characters as %XX, and that of
+// version 3 is .history/<name>.<METHOD>.3.json. IfAbsent holds among all writers
+// where the file system has hard links; IfRevision among those of one process.
 type Store struct {
 	root *os.Root // nothing outside of it can be reached, whatever a name is
 	mu   sync.Mutex
@@ -106,7 +110,7 @@ func (s *Store) Put(ctx context.Context, it store.Item, c store.Condition) (stri
 	if err := s.holds(it.Key, c); err != nil {
 		return "", fmt.Errorf("put template %q: %w", it.Key, err)
 	}
-	if err := s.replace(fileName(it.Key), content); err != nil {
+	if err := s.replace(fileName(it.Key), content, c); err != nil {
 		return "", fmt.Errorf("put template %q: %w", it.Key, err)
 	}
 	return revision(content), nil
@@ -159,7 +163,11 @@ func (s *Store) holds(k store.Key, c store.Condition) error {
 }
 
 // replace writes a file in full or not at all, also when the power fails.
-func (s *Store) replace(file string, content []byte) error {
+func (s *Store) replace(file string, content []byte, c store.Condition) error {
+	dir := path.Dir(file)
+	if err := s.root.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	temporary := ".tmp-" + rand.Text()
 	f, err := s.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -173,12 +181,26 @@ func (s *Store) replace(file string, content []byte) error {
 		err = e
 	}
 	if err == nil {
-		err = s.root.Rename(temporary, file)
+		err = s.place(temporary, file, c)
 	}
 	if err != nil {
 		return errors.Join(err, s.removeIfThere(temporary))
 	}
-	return s.syncDirectory()
+	return s.syncDirectory(dir)
+}
+
+// place gives a file its name. A link is made only where there is no file, which
+// a look at the directory cannot promise when another process writes to it.
+func (s *Store) place(temporary, file string, c store.Condition) error {
+	if c.Absent() {
+		switch err := s.root.Link(temporary, file); {
+		case err == nil:
+			return s.removeIfThere(temporary)
+		case errors.Is(err, fs.ErrExist):
+			return store.ErrConflict
+		}
+	}
+	return s.root.Rename(temporary, file)
 }
 
 func (s *Store) removeIfThere(file string) error {
@@ -189,8 +211,8 @@ func (s *Store) removeIfThere(file string) error {
 }
 
 // syncDirectory makes a change of names last. Not all systems can.
-func (s *Store) syncDirectory() error {
-	d, err := s.root.Open(".")
+func (s *Store) syncDirectory(dir string) error {
+	d, err := s.root.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -211,9 +233,10 @@ func (s *Store) Delete(ctx context.Context, k store.Key, c store.Condition) erro
 	if err := s.holds(k, c); err != nil {
 		return fmt.Errorf("delete template %q: %w", k, err)
 	}
-	err := s.removeIfThere(fileName(k))
-	if err == nil {
-		err = s.syncDirectory()
+	file := fileName(k)
+	err := s.removeIfThere(file)
+	if _, statErr := s.root.Stat(path.Dir(file)); err == nil && statErr == nil {
+		err = s.syncDirectory(path.Dir(file))
 	}
 	if err != nil {
 		return fmt.Errorf("delete template %q: %w", k, err)
@@ -224,50 +247,84 @@ func (s *Store) Delete(ctx context.Context, k store.Key, c store.Condition) erro
 // List implements store.Store. It reads every file: a file that is no template
 // is an error that names it.
 func (s *Store) List(ctx context.Context, after store.Key, limit int) ([]store.Item, error) {
-	entries, err := fs.ReadDir(s.root.FS(), ".")
+	items, err := s.readAll(ctx, ".", "")
 	if err != nil {
 		return nil, fmt.Errorf("list templates: %w", err)
 	}
-	var items []store.Item
-	for _, e := range entries {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("list templates: %w", err)
-		}
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), ".json") {
-			continue
-		}
-		it, err := s.read(e.Name())
-		if errors.Is(err, fs.ErrNotExist) { // deleted since
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list templates: %w", err)
-		}
-		if e.Name() != fileName(it.Key) {
-			return nil, fmt.Errorf("list templates: %w: file %s holds template %q and must be named %s", store.ErrInvalid, e.Name(), it.Key, fileName(it.Key))
-		}
-		if store.Compare(it.Key, after) > 0 {
-			items = append(items, it)
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("list templates: %w", err)
-	}
+	items = slices.DeleteFunc(items, func(it store.Item) bool { return store.Compare(it.Key, after) <= 0 })
 	slices.SortFunc(items, func(a, b store.Item) int { return store.Compare(a.Key, b.Key) })
 	return items[:min(limit, len(items))], nil
 }
 
+// Versions implements store.Store. Without a method it reads the versions of
+// all templates.
+func (s *Store) Versions(ctx context.Context, k store.Key) ([]store.Item, error) {
+	prefix := ""
+	if k.Method != "" {
+		prefix = baseName(k) + "."
+	}
+	items, err := s.readAll(ctx, historyDir, prefix)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list versions of template %q: %w", k, err)
+	}
+	items = slices.DeleteFunc(items, func(it store.Item) bool { return !it.Of(k) })
+	slices.SortFunc(items, func(a, b store.Item) int { return store.CompareVersions(a.Key, b.Key) })
+	return items, nil
+}
+
+// readAll reads the items of a directory whose files' names begin so.
+func (s *Store) readAll(ctx context.Context, dir, prefix string) ([]store.Item, error) {
+	entries, err := fs.ReadDir(s.root.FS(), dir)
+	if err != nil {
+		return nil, errors.Join(err, ctx.Err())
+	}
+	var items []store.Item
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || !strings.HasPrefix(e.Name(), prefix) || !strings.HasSuffix(e.Name(), ".json") {
+			continue
+		}
+		file := path.Join(dir, e.Name())
+		it, err := s.read(file)
+		if errors.Is(err, fs.ErrNotExist) { // deleted since
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if file != fileName(it.Key) {
+			return nil, fmt.Errorf("%w: file %s holds template %q and must be named %s", store.ErrInvalid, file, it.Key, fileName(it.Key))
+		}
+		items = append(items, it)
+	}
+	return items, ctx.Err()
+}
+
 const maxFileName = 200 // bytes, of the 255 that file systems take
 
-// fileName is the file of a key. It holds no separator and does not begin with
-// a dot. A long name ends in a hash.
+// historyDir has the versions of the templates.
+const historyDir = ".history"
+
+// fileName is the file of a key.
 func fileName(k store.Key) string {
+	base, version := k.Cut()
+	if version > 0 {
+		return path.Join(historyDir, baseName(base)+"."+strconv.Itoa(version)+".json")
+	}
+	return baseName(k) + ".json"
+}
+
+// baseName is what the files of a template begin with. It holds no separator
+// and does not begin with a dot. A long one ends in a hash.
+func baseName(k store.Key) string {
 	name := escape(k.Name) + "." + escape(k.Method)
 	if len(name) > maxFileName {
 		sum := sha256.Sum256([]byte(k.Name + "\x00" + k.Method))
 		name = name[:maxFileName-34] + "~" + hex.EncodeToString(sum[:16])
 	}
-	return name + ".json"
+	return name
 }
 
 func escape(s string) string {

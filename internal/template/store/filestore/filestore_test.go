@@ -3,14 +3,18 @@ package filestore_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"callfleet/internal/template/store"
 	"callfleet/internal/template/store/filestore"
 	"callfleet/internal/template/store/storetest"
+	"callfleet/internal/template/version"
 )
 
 func open(t *testing.T, dir string) *filestore.Store {
@@ -123,6 +127,71 @@ func TestSymbolicLinkLeadsNowhere(t *testing.T) {
 	got, err := open(t, dir).Get(t.Context(), store.Key{Name: "a", Method: "GET"})
 	if err == nil {
 		t.Errorf("got %s from outside of the directory", got.Attributes)
+	}
+}
+
+func TestFilesOfVersions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	it := store.Item{Key: store.Key{Name: "a b", Method: "GET"}, Attributes: json.RawMessage(`{"PK":{"S":"a b"},"SK":{"S":"GET"},"url":{"S":"https://a"}}`)}
+	k := version.New(s, version.Options{By: "ann", Now: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }})
+	if _, err := k.Put(t.Context(), it, version.Change{Message: "first"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, ".history", "a%20b.GET.1.json"))
+	want := `{
+  "name": "a b",
+  "method": "GET@1",
+  "url": "https://a",
+  "callfleetVersion": {
+    "at": "2026-03-01T12:00:00Z",
+    "by": "ann",
+    "message": "first"
+  }
+}
+`
+	if err != nil || string(got) != want {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".history", "a%20b.GET.2.json"), []byte(`{"name":"a b","method":"GET@3"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.History(t.Context(), it.Key); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "must be named .history/a%20b.GET.3.json") {
+		t.Errorf("a version under another's name: %v", err)
+	}
+}
+
+// Two processes that put at one time lose nothing: the file of a version is
+// made only where there is none.
+func TestStoresOfOneDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const writers, puts = 4, 10
+	key := store.Key{Name: "a", Method: "GET"}
+	var wg sync.WaitGroup
+	for w := range writers {
+		k := version.New(open(t, dir), version.Options{})
+		wg.Go(func() {
+			for i := range puts {
+				attributes := fmt.Sprintf(`{"PK":{"S":"a"},"SK":{"S":"GET"},"url":{"S":"https://a/%d/%d"}}`, w, i)
+				if _, err := k.Put(t.Context(), store.Item{Key: key, Attributes: json.RawMessage(attributes)}, version.Change{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	history, err := version.New(open(t, dir), version.Options{}).History(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents := map[string]bool{}
+	for _, v := range history {
+		contents[string(v.Content)] = true
+	}
+	if len(contents) != writers*puts {
+		t.Errorf("%d of %d contents are in %d versions", len(contents), writers*puts, len(history))
 	}
 }
 

@@ -23,7 +23,11 @@ type Options struct {
 }
 
 // Store is a bucket. The connection stays the caller's.
-type Store struct{ kv jetstream.KeyValue }
+type Store struct {
+	kv     jetstream.KeyValue
+	js     jetstream.JetStream
+	bucket string
+}
 
 var _ store.Store = (*Store)(nil)
 
@@ -46,7 +50,7 @@ func New(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open template bucket %s: %w", o.Bucket, err)
 	}
-	return &Store{kv: kv}, nil
+	return &Store{kv: kv, js: js, bucket: o.Bucket}, nil
 }
 
 func create(ctx context.Context, js jetstream.JetStream, o Options) (jetstream.KeyValue, error) {
@@ -138,7 +142,22 @@ func (s *Store) Delete(ctx context.Context, k store.Key, c store.Condition) erro
 	if err := s.kv.Delete(ctx, encode(k), options...); err != nil {
 		return fmt.Errorf("delete template %q: %w", k, translate(err))
 	}
+	if _, version := k.Cut(); version > 0 {
+		if err := s.forget(ctx, k); err != nil {
+			return fmt.Errorf("delete template %q: %w", k, err)
+		}
+	}
 	return nil
+}
+
+// forget removes the marker that a deletion leaves: versions come and go for as
+// long as a template is changed, each with a key of its own.
+func (s *Store) forget(ctx context.Context, k store.Key) error {
+	stream, err := s.js.Stream(ctx, "KV_"+s.bucket)
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+s.bucket+"."+encode(k)))
 }
 
 // List implements store.Store. A bucket has no order of its own, so that each
@@ -169,7 +188,7 @@ func (s *Store) List(ctx context.Context, after store.Key, limit int) ([]store.I
 }
 
 func (s *Store) keys(ctx context.Context) ([]store.Key, error) {
-	lister, err := s.kv.ListKeys(ctx)
+	lister, err := s.kv.ListKeysFiltered(ctx, "*.*") // versions have one token more
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +204,52 @@ func (s *Store) keys(ctx context.Context) ([]store.Key, error) {
 	}
 	slices.SortFunc(keys, store.Compare)
 	return keys, nil
+}
+
+// Versions implements store.Store.
+func (s *Store) Versions(ctx context.Context, k store.Key) ([]store.Item, error) {
+	if k.Name == "" {
+		return nil, nil
+	}
+	items, err := s.versions(ctx, k)
+	if err != nil {
+		return nil, fmt.Errorf("list versions of template %q: %w", k, err)
+	}
+	slices.SortFunc(items, func(a, b store.Item) int { return store.CompareVersions(a.Key, b.Key) })
+	return items, nil
+}
+
+func (s *Store) versions(ctx context.Context, k store.Key) ([]store.Item, error) {
+	var pattern strings.Builder
+	encodeToken(&pattern, k.Name)
+	pattern.WriteByte('.')
+	if k.Method == "" {
+		pattern.WriteByte('*')
+	} else {
+		encodeToken(&pattern, k.Method)
+	}
+	watch, err := s.kv.Watch(ctx, pattern.String()+".*", jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = watch.Stop() }() // an error here is that it has ended by itself
+	var items []store.Item
+	for {
+		select {
+		case e, ok := <-watch.Updates():
+			if !ok {
+				return nil, errors.Join(errors.New("the broker ended the answer"), ctx.Err())
+			}
+			if e == nil { // that is all there is
+				return items, ctx.Err()
+			}
+			if found, ok := decode(e.Key()); ok && found.Of(k) {
+				items = append(items, store.Item{Key: found, Attributes: json.RawMessage(e.Value()), Revision: revision(e.Revision())})
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // translate makes the store's errors of JetStream's.
@@ -207,12 +272,17 @@ func parseRevision(s string) (uint64, error) {
 }
 
 // encode makes a key of a bucket: two tokens, in which all but letters,
-// digits, - and _ is written as =XX.
+// digits, - and _ is written as =XX. A version is a third.
 func encode(k store.Key) string {
+	k, version := k.Cut()
 	var b strings.Builder
 	encodeToken(&b, k.Name)
 	b.WriteByte('.')
 	encodeToken(&b, k.Method)
+	if version > 0 {
+		b.WriteByte('.')
+		b.WriteString(strconv.Itoa(version))
+	}
 	return b.String()
 }
 
@@ -228,14 +298,15 @@ func encodeToken(b *strings.Builder, s string) {
 	}
 }
 
-func decode(text string) (store.Key, bool) {
-	name, method, ok := strings.Cut(text, ".")
-	if !ok {
-		return store.Key{}, false
-	}
+// decode undoes encode; ok is false for what it does not make.
+func decode(text string) (k store.Key, ok bool) {
+	name, method, _ := strings.Cut(text, ".")
+	method, number, _ := strings.Cut(method, ".")
 	n, okN := decodeToken(name)
 	m, okM := decodeToken(method)
-	return store.Key{Name: n, Method: m}, okN && okM
+	version, _ := strconv.Atoi(number)
+	k = store.Key{Name: n, Method: m}.At(version)
+	return k, okN && okM && encode(k) == text
 }
 
 func decodeToken(s string) (string, bool) {

@@ -76,13 +76,44 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"foreign", "a=4.GET", "a=ZZ.GET"} {
+	for _, key := range []string{"foreign", "a=4.GET", "a=ZZ.GET", "a.GET.x", "a.GET.0", "a.GET.03", "a.GET.3.4"} {
 		if _, err := kv.PutString(t.Context(), key, "x"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if items, err := s.List(t.Context(), store.Key{}, 10); err != nil || len(items) != 0 {
 		t.Errorf("got %v, %v", items, err)
+	}
+	if items, err := s.Versions(t.Context(), store.Key{Name: "a"}); err != nil || len(items) != 0 {
+		t.Errorf("versions are %v, %v", items, err)
+	}
+}
+
+// A bucket that is used for long does not fill up with what was pruned.
+func TestDeletedVersionsLeaveNoMarker(t *testing.T) {
+	t.Parallel()
+	nc := connect(t)
+	s := open(t, nc)
+	key := store.Key{Name: "a b", Method: "GET"}.At(3)
+	if _, err := s.Put(t.Context(), store.Item{Key: key, Attributes: []byte(`{"PK":{"S":"a b"},"SK":{"S":"GET@3"}}`)}, store.IfAbsent()); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "KV_templates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := range 2 {
+		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("$KV.templates.a=20b.GET.3"))
+		if err != nil || int(info.State.Msgs) != 1-want || len(info.State.Subjects) != 1-want {
+			t.Errorf("the bucket holds %+v, %v", info.State, err)
+		}
+		if err := s.Delete(t.Context(), key, store.Always()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -52,6 +52,16 @@ func cases() []testCase {
 		{"list of an empty store", listEmpty},
 		{"one of many writers wins", oneWriterWins},
 		{"context ends a call", contextEnds},
+		{"versions are apart from templates", versionsApart},
+		{"versions in order", versionsInOrder},
+		{"versions of hostile keys stay apart", hostileVersions},
+		{"a change makes a version", changeMakesVersion},
+		{"what was put without versions becomes one", foundBecomesVersion},
+		{"all of many writers get a version", allWritersGetVersions},
+		{"writers and removers lose nothing", removersLoseNothing},
+		{"rollback makes a version", rollbackMakesVersion},
+		{"remove keeps versions, purge does not", removeAndPurge},
+		{"old versions are pruned", oldVersionsPruned},
 	}
 }
 

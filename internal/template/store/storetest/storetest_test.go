@@ -41,6 +41,12 @@ func TestSuiteFindsFaults(t *testing.T) {
 		"lists a ghost":            "list of an empty store",
 		"no lock":                  "one of many writers wins",
 		"ignores context":          "context ends a call",
+		"lists versions":           "versions are apart from templates",
+		"versions in text order":   "versions in order",
+		"versions by prefix":       "versions of hostile keys stay apart",
+		"versions need a template": "remove keeps versions, purge does not",
+		"overwrites versions":      "all of many writers get a version",
+		"forgets a version":        "a change makes a version",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
@@ -100,6 +106,9 @@ func (m *memory) Get(ctx context.Context, k store.Key) (store.Item, error) {
 // holds is called with mu held.
 func (m *memory) holds(k store.Key, c store.Condition) error {
 	it, ok := m.items[m.key(k)]
+	if _, n := k.Cut(); n > 0 && m.fault == "overwrites versions" {
+		return nil
+	}
 	if c.Absent() && (ok || m.taken[m.key(k)]) && m.fault != "ignores absent" && m.fault != "no lock" {
 		return store.ErrConflict
 	}
@@ -166,6 +175,9 @@ func (m *memory) List(ctx context.Context, after store.Key, limit int) ([]store.
 	defer m.mu.Unlock()
 	var items []store.Item
 	for _, it := range m.items {
+		if _, n := it.Cut(); n > 0 && m.fault != "lists versions" {
+			continue
+		}
 		order := store.Compare(it.Key, after)
 		if order > 0 || order == 0 && m.fault == "lists from after" {
 			items = append(items, it)
@@ -184,4 +196,30 @@ func (m *memory) List(ctx context.Context, after store.Key, limit int) ([]store.
 		return items, nil
 	}
 	return items[:min(limit, len(items))], nil
+}
+
+func (m *memory) Versions(ctx context.Context, k store.Key) ([]store.Item, error) {
+	if ctx.Err() != nil && m.fault != "ignores context" {
+		return nil, ctx.Err()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.items[m.key(k)]; !ok && m.fault == "versions need a template" {
+		return nil, nil
+	}
+	var items []store.Item
+	for _, it := range m.items {
+		base, n := it.Cut()
+		if it.Of(k) && (m.fault != "forgets a version" || n != 2) ||
+			m.fault == "versions by prefix" && n > 0 && strings.HasPrefix(base.Name, k.Name) {
+			items = append(items, it)
+		}
+	}
+	slices.SortFunc(items, func(a, b store.Item) int {
+		if m.fault == "versions in text order" {
+			return store.Compare(a.Key, b.Key)
+		}
+		return store.CompareVersions(a.Key, b.Key)
+	})
+	return items, nil
 }

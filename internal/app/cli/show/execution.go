@@ -1,4 +1,4 @@
-package cli
+package show
 
 import (
 	"bytes"
@@ -13,10 +13,21 @@ import (
 	"callfleet/internal/stepfn"
 )
 
-// writeExecution writes what an execution is, and its history as a table.
-func writeExecution(w io.Writer, e stepfn.Execution, events []stepfn.Event) error {
+// TimeLayout is how the times of executions are written.
+const TimeLayout = "2006-01-02 15:04:05.000"
+
+// Took is how long an execution ran, "-" while it does.
+func Took(e stepfn.Execution) string {
+	if e.Stopped.IsZero() {
+		return "-"
+	}
+	return e.Stopped.Sub(e.Started).Round(time.Millisecond).String()
+}
+
+// Execution writes what an execution is, and its history as a table.
+func Execution(w io.Writer, e stepfn.Execution, events []stepfn.Event) error {
 	rows := []struct{ name, value string }{
-		{"execution", e.ARN}, {"status", string(e.Status)}, {"started", e.Started.Format(timeLayout)}, {"stopped", stopped(e)},
+		{"execution", e.ARN}, {"status", string(e.Status)}, {"started", e.Started.Format(TimeLayout)}, {"stopped", stopped(e)},
 		{"error", e.Error}, {"cause", e.Cause}, {"input", document(e.Input)}, {"output", document(e.Output)},
 	}
 	var b bytes.Buffer
@@ -46,7 +57,7 @@ func stopped(e stepfn.Execution) string {
 	if e.Stopped.IsZero() {
 		return ""
 	}
-	return e.Stopped.Format(timeLayout) + " (after " + took(e) + ")"
+	return e.Stopped.Format(TimeLayout) + " (after " + Took(e) + ")"
 }
 
 // documentIndent is the width of the names that stand before the values.
