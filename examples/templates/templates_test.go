@@ -26,6 +26,7 @@ type example struct {
 	parsed     struct {
 		Name, Method string
 		Example      json.RawMessage
+		Params       struct{ Required []string }
 	}
 }
 
@@ -86,8 +87,8 @@ func TestExamplesRender(t *testing.T) {
 	for _, e := range examples(t) {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
-			got := render(t, e)
-			if again := render(t, e); !bytes.Equal(got, again) {
+			got := render(t, e, e.parsed.Example)
+			if again := render(t, e, e.parsed.Example); !bytes.Equal(got, again) {
 				t.Errorf("is rendered differently the second time:\n%s\n%s", got, again)
 			}
 			path := filepath.Join("testdata", e.name+".http")
@@ -107,9 +108,36 @@ func TestExamplesRender(t *testing.T) {
 	}
 }
 
-func render(t *testing.T, e example) []byte {
+// What the schema does not require may be left out.
+func TestExamplesRenderWithoutOptionalParams(t *testing.T) {
+	t.Parallel()
+	for _, e := range examples(t) {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			var params map[string]json.RawMessage
+			if err := json.Unmarshal(e.parsed.Example, &params); err != nil {
+				t.Fatal(err)
+			}
+			for name := range params {
+				if !slices.Contains(e.parsed.Params.Required, name) {
+					delete(params, name)
+				}
+			}
+			fewer, err := json.Marshal(params)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, body, _ := bytes.Cut(render(t, e, fewer), []byte("\n\n"))
+			if bytes.HasPrefix(body, []byte("{")) && !json.Valid(body) {
+				t.Errorf("the body is no JSON: %s", body)
+			}
+		})
+	}
+}
+
+func render(t *testing.T, e example, params json.RawMessage) []byte {
 	t.Helper()
-	rendered, err := template.NewRenderer(template.Options{}).Render(t.Context(), e.attributes, e.parsed.Example)
+	rendered, err := template.NewRenderer(template.Options{}).Render(t.Context(), e.attributes, params)
 	if err != nil {
 		t.Fatal(err)
 	}
