@@ -184,6 +184,7 @@ func TestRetryAfterHoldsTheFleet(t *testing.T) {
 			workers := make([]*worker.Worker, 4)
 			limiters := make([]*limit.Limiter, 4)
 			for i := range workers {
+				b.deps.Caller = caller(t) // of its own, as in a process of its own
 				workers[i], limiters[i] = b.limited(t, limit.Options{})
 			}
 			b.direct(t, "first", a.URL, 1)
