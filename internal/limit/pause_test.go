@@ -243,6 +243,7 @@ func TestHostKey(t *testing.T) {
 	for url, want := range map[string]string{
 		"https://API.example.com/a?b": "api.example.com", "http://me:pw@h:8080": "h:8080", "https://[::1]:1/": "[::1]:1", "x": "",
 		"https://h?q=a@b/c": "h", "https://h#x@y": "h",
+		"https://H./": "h", "https://h.:8443/": "h:8443", "https://h:/": "h", "https://[::ffff:1.2.3.4]:1": "[::ffff:1.2.3.4]:1",
 	} {
 		if got := HostKey(url); got != want {
 			t.Errorf("HostKey(%s) = %q, want %q", url, got, want)
