@@ -28,9 +28,10 @@ const (
 	// clocks may differ by, and leaseSlack the time to notice that it is free.
 	leases     = 7 * time.Second
 	leaseSlack = time.Second
-	// otherCalls of 200 ms keep all slots of the fleet busy for ten seconds.
-	otherCalls   = 6000
-	otherTakes   = 200 * time.Millisecond
+	// otherCalls keep all slots of the fleet busy for ten seconds: what bounds
+	// them is the slots, not the machine.
+	otherCalls   = 3200
+	otherTakes   = 400 * time.Millisecond
 	limitedCalls = 6000 // more than are made
 	limitedTakes = 100 * time.Millisecond
 	heldTakes    = 500 * time.Millisecond // while shares are measured: all permits are in use
