@@ -57,6 +57,53 @@ func TestRetryAfterPausesTheWholeFleet(t *testing.T) {
 	}
 }
 
+// A pause that comes while four workers call at their full pace ends all of it:
+// what is under way goes on, and no turn that was given out is used.
+func TestRetryAfterInFullSwing(t *testing.T) {
+	t.Parallel()
+	for name, p := range map[string]Policy{"no policy": {}, "rate": {Rate: 100}, "both": {Rate: 200, Concurrency: 8}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, 30*time.Millisecond)
+				if !p.IsZero() {
+					f.set("api", p)
+				}
+				began := time.Now()
+				var asked time.Time
+				f.answer = func(time.Time) call.Attempt {
+					f.mu.Lock()
+					defer f.mu.Unlock()
+					if now := time.Now(); asked.IsZero() && now.Sub(began) > 5*time.Second {
+						asked = now
+						return call.Attempt{Status: 429, RetryAfter: 7 * time.Second, Asked: true}
+					}
+					return call.Attempt{Status: 200}
+				}
+				var all []*member
+				for _, id := range []string{"a", "b", "c", "d"} {
+					m := f.join(id)
+					m.load("api", 10)
+					all = append(all, m)
+				}
+				time.Sleep(20 * time.Second)
+				if asked.IsZero() {
+					t.Fatal("no call was answered 429")
+				}
+				before := f.within(asked.Add(-time.Second), time.Second)
+				// Those at the very moment are on their way already.
+				if n := f.within(asked.Add(time.Millisecond), 7*time.Second-time.Millisecond); n != 0 {
+					t.Errorf("%d calls within the 7 s", n)
+				}
+				if first := f.within(asked.Add(7*time.Second), time.Second); first == 0 || first > before/2 {
+					t.Errorf("%d calls in the first second after it, %d in the last one before: want a ramp", first, before)
+				}
+				f.end(all...)
+			})
+		})
+	}
+}
+
 func TestPauseGrowsWhenNoTimeIsNamed(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -196,6 +243,7 @@ func TestHostKey(t *testing.T) {
 	for url, want := range map[string]string{
 		"https://API.example.com/a?b": "api.example.com", "http://me:pw@h:8080": "h:8080", "https://[::1]:1/": "[::1]:1", "x": "",
 		"https://h?q=a@b/c": "h", "https://h#x@y": "h",
+		"https://H./": "h", "https://h.:8443/": "h:8443", "https://h:/": "h", "https://[::ffff:1.2.3.4]:1": "[::ffff:1.2.3.4]:1",
 	} {
 		if got := HostKey(url); got != want {
 			t.Errorf("HostKey(%s) = %q, want %q", url, got, want)

@@ -63,7 +63,7 @@ func (p Policy) Check() error {
 }
 
 // HostKey is the default flow key of a URL: its host and port, in small
-// letters.
+// letters, without a final dot or an empty port.
 func HostKey(url string) string {
 	_, rest, found := strings.Cut(url, "://")
 	if !found {
@@ -75,5 +75,6 @@ func HostKey(url string) string {
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 		rest = rest[i+1:]
 	}
-	return strings.ToLower(rest)
+	rest = strings.Replace(strings.TrimSuffix(rest, ":"), ".:", ":", 1)
+	return strings.ToLower(strings.TrimSuffix(rest, "."))
 }

@@ -10,14 +10,16 @@ import (
 
 func TestFlow(t *testing.T) {
 	t.Parallel()
-	for params, want := range map[string]string{
-		`{"tenant": "a7"}`: "partner-a7", `{"tenant": "a b"}`: "flow: character 10 is no printable ASCII", `{}`: "flow: line 1",
-	} {
-		r := template.NewRenderer(template.Options{})
-		got, err := r.Render(t.Context(), json.RawMessage(
-			`{"PK":{"S":"x"},"SK":{"S":"GET"},"url":{"S":"https://h/"},"flow":{"S":"partner-{{ tenant }}"}}`), json.RawMessage(params))
-		if err == nil && got.Flow != want || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %q, %v, want %s", params, got.Flow, err, want)
+	for _, engine := range []string{"pongo2", "jinja2"} {
+		for params, want := range map[string]string{
+			`{"tenant": "a7"}`: "partner-a7", `{"tenant": "a b"}`: "flow: character 10 is no printable ASCII", `{}`: "flow: line 1",
+		} {
+			r := template.NewRenderer(template.Options{})
+			got, err := r.Render(t.Context(), json.RawMessage(`{"PK":{"S":"x"},"SK":{"S":"GET"},"url":{"S":"https://h/"},
+				"flow":{"S":"partner-{{ tenant }}"},"engine":{"S":"`+engine+`"}}`), json.RawMessage(params))
+			if err == nil && got.Flow != want || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, %s: %q, %v, want %s", engine, params, got.Flow, err, want)
+			}
 		}
 	}
 }

@@ -26,7 +26,7 @@ type job struct {
 	deadline time.Time // the end of the task's budget
 	placed   bool      // it has a slot
 
-	slot     int                     // guarded by registry.mu
+	slot     int                     // guarded by registry.mu; -1 when it has ended
 	token    call.TaskToken          // written under registry.mu before its first heartbeat is due
 	leaseEnd time.Time               // guarded by registry.mu
 	lease    renewal                 // guarded by registry.mu

@@ -126,13 +126,16 @@ func (b *bundle) direct(t testing.TB, name, url string, n int) {
 	}
 }
 
+// That they also reach it is tested in the bubble of package limit, and measured
+// by make limits: here it depends on what else the machine does.
 func TestFourWorkersKeepOneLimit(t *testing.T) {
 	t.Parallel()
 	b := setup(t, time.Minute, answer)
 	limited, other := newAPI(t, slow(80*time.Millisecond)), newAPI(t, slow(time.Millisecond))
 	must(t, limit.Set(t.Context(), b.flows(t), limited.key(), limit.Policy{Rate: 50, Concurrency: 8}))
 	b.opts.Slots = 16 // less than what waits
-	b.direct(t, "limited", limited.URL, 900)
+	const n = 600
+	b.direct(t, "limited", limited.URL, n)
 	workers := make([]*worker.Worker, 4)
 	for i := range workers {
 		workers[i], _ = b.limited(t, limit.Options{ID: fmt.Sprint("w", i)})
@@ -140,10 +143,10 @@ func TestFourWorkersKeepOneLimit(t *testing.T) {
 	eventually(t, "a backlog", func() bool { return len(limited.calls()) > 50 })
 	b.direct(t, "other", other.URL, 1000)
 	eventually(t, "the calls of another key", func() bool { return len(other.calls()) == 1000 })
-	if n := len(limited.calls()); n > 850 {
-		t.Errorf("%d calls of the limited key were made before the others: they have waited for them", n)
+	if made := len(limited.calls()); made > n-50 {
+		t.Errorf("%d calls of the limited key were made before the others: they have waited for them", made)
 	}
-	eventually(t, "all calls", func() bool { return len(limited.calls()) == 900 })
+	eventually(t, "all calls", func() bool { return len(limited.calls()) == n })
 	all := limited.calls()
 	rate := float64(len(all)-1) / all[len(all)-1].Sub(all[0]).Seconds()
 	t.Logf("%.1f calls/s, at most %d within 10 s, %d at once", rate, limited.within(10*time.Second), limited.most)
@@ -152,9 +155,6 @@ func TestFourWorkersKeepOneLimit(t *testing.T) {
 	}
 	if limited.most > 8 {
 		t.Errorf("%d calls at once, want at most 8", limited.most)
-	}
-	if rate < 40 { // 47.5 where nobody else uses the machine; the bubble in package limit is exact
-		t.Errorf("%.1f calls/s, want about 50", rate)
 	}
 	for i, w := range workers {
 		if s := w.Stats(); s.Succeeded == 0 || s.HandedBack+s.Postponed > 0 {
@@ -184,6 +184,7 @@ func TestRetryAfterHoldsTheFleet(t *testing.T) {
 			workers := make([]*worker.Worker, 4)
 			limiters := make([]*limit.Limiter, 4)
 			for i := range workers {
+				b.deps.Caller = caller(t) // of its own, as in a process of its own
 				workers[i], limiters[i] = b.limited(t, limit.Options{})
 			}
 			b.direct(t, "first", a.URL, 1)

@@ -59,12 +59,18 @@ func setup(t testing.TB, lease time.Duration, h http.HandlerFunc) *bundle {
 	reporter, err := stepfn.New(stepfn.Options{Endpoint: b.sfn.URL, StateMachine: stepfntest.Machine, MaxAttempts: 1})
 	must(t, err)
 	t.Cleanup(reporter.Close)
-	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), BaseDelay: time.Millisecond})
-	must(t, err)
-	t.Cleanup(caller.Close)
-	b.deps = worker.Deps{Tasks: b.tasks, Results: results, Renderer: template.NewRenderer(template.Options{}), Caller: caller, Reporter: reporter}
+	b.deps = worker.Deps{Tasks: b.tasks, Results: results, Renderer: template.NewRenderer(template.Options{}), Caller: caller(t), Reporter: reporter}
 	b.opts = worker.Options{Logger: slog.New(slog.DiscardHandler)}
 	return b
+}
+
+// caller may call servers of this machine.
+func caller(t testing.TB) *httpcall.Client {
+	t.Helper()
+	c, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), BaseDelay: time.Millisecond})
+	must(t, err)
+	t.Cleanup(c.Close)
+	return c
 }
 
 func (b *bundle) startBroker(t testing.TB, lease time.Duration) {

@@ -13,15 +13,11 @@ import (
 
 // registry holds the jobs under way, for the sweepers.
 type registry struct {
-	mu   sync.Mutex
-	jobs []*job // guarded by mu; a job knows its place
-	gone bool   // guarded by mu: no job may wait for its turn any more
-}
-
-// renewal is one clock of a job.
-type renewal struct {
-	at   time.Time // when it is due; zero is never
-	busy bool      // a send is under way
+	mu     sync.Mutex
+	jobs   []*job // guarded by mu; a job knows its place
+	leases clock  // guarded by mu
+	beats  clock  // guarded by mu
+	gone   bool   // guarded by mu: no job may wait for its turn any more
 }
 
 func (r *registry) add(j *job, lease time.Duration) {
@@ -29,8 +25,8 @@ func (r *registry) add(j *job, lease time.Duration) {
 	defer r.mu.Unlock()
 	j.slot = len(r.jobs)
 	j.leaseEnd = j.received.Add(lease)
-	j.lease.at = j.received.Add(spread(lease / 3))
 	r.jobs = append(r.jobs, j)
+	r.leases.set(&j.lease, j, j.received.Add(spread(lease/3)))
 }
 
 // watch starts the heartbeats of a job that has a token.
@@ -41,7 +37,7 @@ func (r *registry) watch(j *job, first time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	j.token = j.task.Token
-	j.beat.at = first
+	r.beats.set(&j.beat, j, first)
 }
 
 func (r *registry) remove(j *job) {
@@ -53,6 +49,8 @@ func (r *registry) remove(j *job) {
 	r.jobs[last] = nil
 	r.jobs = r.jobs[:last]
 	j.slot = -1
+	r.leases.drop(&j.lease)
+	r.beats.drop(&j.beat)
 }
 
 func (r *registry) len() int {
@@ -72,25 +70,31 @@ func (r *registry) oldest() (received time.Time) {
 	return received
 }
 
-// sweeper keeps one clock of all jobs: one goroutine looks for the jobs that
-// are due and a few send for them, however many jobs there are. Leases and
-// heartbeats have a sweeper each, so that a slow Step Functions API costs no
-// lease.
+// sweeper keeps one clock of all jobs: one goroutine takes those that are due
+// and a few send for them, however many jobs there are. Leases and heartbeats
+// have a sweeper each, so that a slow Step Functions API costs no lease.
 type sweeper struct {
 	jobs  *registry
 	every time.Duration
-	clock func(*job) *renewal
+	clock *clock // one of jobs
 	// send renews the clock of one job, or cancels it. It returns how long the
 	// renewal is good for; 0 asks for another try soon.
 	send func(context.Context, *job) time.Duration
 }
 
-// senders bounds the renewals of one sweeper that are under way at once.
-const senders = 64
+const (
+	// senders bounds the renewals of one sweeper that are under way at once.
+	senders = 64
+	// gather is how far apart the looks at a clock are at least: what thousands
+	// of waiting jobs need comes in small portions, but not one by one.
+	gather = 50 * time.Millisecond
+)
 
 func (s sweeper) run(ctx context.Context) {
-	ticks := time.NewTicker(min(max(s.every/8, 5*time.Millisecond), time.Second))
-	defer ticks.Stop()
+	longest := min(max(s.every/8, 5*time.Millisecond), time.Second) // jobs come meanwhile
+	shortest := min(longest, gather)
+	next := time.NewTimer(longest)
+	defer next.Stop()
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	free := make(chan struct{}, senders)
@@ -98,33 +102,38 @@ func (s sweeper) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticks.C:
+		case <-next.C:
 		}
-		for _, j := range s.due(time.Now()) {
+		due, wait := s.due(time.Now(), longest)
+		for _, r := range due {
 			free <- struct{}{}
 			sending.Go(func() {
-				s.renew(ctx, j)
+				s.renew(ctx, r)
 				<-free
 			})
 		}
+		next.Reset(max(wait, shortest))
 	}
 }
 
-// due returns the jobs whose clock has run out, marked busy.
-func (s sweeper) due(now time.Time) []*job {
+// due takes off the clock what is due, and returns how long it is to the next
+// one, at most longest. Jobs that are not due cost nothing.
+func (s sweeper) due(now time.Time, longest time.Duration) (due []*renewal, wait time.Duration) {
 	s.jobs.mu.Lock()
 	defer s.jobs.mu.Unlock()
-	var due []*job
-	for _, j := range s.jobs.jobs {
-		if c := s.clock(j); !c.busy && !c.at.IsZero() && !c.at.After(now) {
-			c.busy = true
-			due = append(due, j)
+	for s.clock.Len() > 0 {
+		first := s.clock.renewals[0]
+		if wait := first.at.Sub(now); wait > 0 {
+			return due, min(wait, longest)
 		}
+		s.clock.drop(first)
+		due = append(due, first)
 	}
-	return due
+	return due, longest
 }
 
-func (s sweeper) renew(ctx context.Context, j *job) {
+func (s sweeper) renew(ctx context.Context, r *renewal) {
+	j := r.job
 	if !s.jobs.holds(j) { // it ended while others were renewed
 		return
 	}
@@ -137,8 +146,9 @@ func (s sweeper) renew(ctx context.Context, j *job) {
 	}
 	s.jobs.mu.Lock()
 	defer s.jobs.mu.Unlock()
-	c := s.clock(j)
-	c.at, c.busy = next, false
+	if j.slot >= 0 {
+		s.clock.set(r, j, next)
+	}
 }
 
 func (r *registry) holds(j *job) bool {
@@ -150,7 +160,7 @@ func (r *registry) holds(j *job) bool {
 // leases is the sweeper that extends them.
 func (w *Worker) leases() sweeper {
 	lease := w.deps.Tasks.Lease()
-	return sweeper{jobs: w.jobs, every: lease / 3, clock: func(j *job) *renewal { return &j.lease },
+	return sweeper{jobs: w.jobs, every: lease / 3, clock: &w.jobs.leases,
 		send: func(ctx context.Context, j *job) time.Duration {
 			began := time.Now()
 			err := j.delivery.Extend(ctx)
@@ -174,7 +184,7 @@ func (w *Worker) leases() sweeper {
 // heartbeats is the sweeper of the tasks that last.
 func (w *Worker) heartbeats() sweeper {
 	every := w.opts.HeartbeatEvery / hurry
-	return sweeper{jobs: w.jobs, every: every, clock: func(j *job) *renewal { return &j.beat },
+	return sweeper{jobs: w.jobs, every: every, clock: &w.jobs.beats,
 		send: func(ctx context.Context, j *job) time.Duration {
 			err := w.deps.Reporter.Heartbeat(ctx, j.token)
 			w.stats.heartbeats.Add(1)
