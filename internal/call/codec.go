@@ -74,6 +74,8 @@ func decodeRequest(data []byte) (Request, error) {
 			return named(name, decodeTime(v, &r.Deadline))
 		case "trace":
 			return named(name, decodeTrace(v, &r.Trace))
+		case "batch":
+			return named(name, decodeBatch(v, &r.Batch))
 		}
 		return nil
 	})
@@ -142,6 +144,8 @@ func decodeTask(data []byte) (Task, error) {
 			return named(name, decodeTrace(v, &t.Trace))
 		case "timeoutSeconds":
 			return named(name, decodeSeconds(v, &t.TimeoutSeconds))
+		case "batch":
+			return named(name, decodeBatch(v, &t.Batch))
 		case "request":
 			return named(name, decodeObject(v, &request))
 		}
@@ -181,6 +185,8 @@ func fillFromRequest(t *Task, request json.RawMessage) error {
 			return named(name, decodeTime(v, &t.Deadline))
 		case name == "trace" && t.Trace == nil:
 			return named(name, decodeTrace(v, &t.Trace))
+		case name == "batch" && t.Batch == nil:
+			return named(name, decodeBatch(v, &t.Batch))
 		}
 		return nil
 	})
