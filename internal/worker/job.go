@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"callfleet/internal/batch"
 	"callfleet/internal/call"
 	"callfleet/internal/queue"
 )
@@ -23,6 +24,7 @@ type job struct {
 	cancel   context.CancelCauseFunc
 	task     call.Task
 	deadline time.Time // the end of the task's budget
+	inline   int       // of a call of a batch: bytes of the answer's body that travel
 
 	slot     int            // guarded by registry.mu
 	token    call.TaskToken // written under registry.mu before its first heartbeat is due
@@ -87,12 +89,20 @@ func (w *Worker) process(ctx context.Context, j *job) (s settlement) {
 	defer func() { endProcess(span, s) }()
 	if j.delivery.Attempt > 1 {
 		w.stats.redelivered.Add(1)
+	}
+	if j.delivery.Attempt > 1 || j.task.Batch != nil { // that a batch is not in vain is worth a request
 		if s, ok := w.probe(ctx, j); !ok {
 			return s
 		}
 	}
 	w.jobs.watch(j, w.firstBeat(j))
+	if w.slots.enter(ctx) != nil {
+		return w.interrupted(ctx)
+	}
 	output, err := w.call(ctx, j)
+	if errors.Is(err, batch.ErrLeft) {
+		return w.left()
+	}
 	if err != nil && ctx.Err() != nil && !isFailure(err) {
 		return w.interrupted(ctx)
 	}
@@ -115,6 +125,9 @@ func (w *Worker) decode(j *job) (s settlement, ok bool) {
 		return settlement{kind: reject, reason: "the task has no token, and this worker has no results queue to report to"}, false
 	case t.Token != "" && w.deps.Reporter == nil:
 		return settlement{kind: reject, reason: "the task has a token, and this worker has no Step Functions API to report to"}, false
+	}
+	if err := checkBatch(t); err != nil {
+		return settlement{kind: reject, reason: err.Error()}, false
 	}
 	j.task = t
 	j.deadline = w.deadline(j)
@@ -171,6 +184,9 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, j.deadline)
 	defer cancel()
+	if j.task.Batch != nil {
+		return w.callBatch(ctx, j)
+	}
 	rendered, err := w.render(ctx, j)
 	if err != nil {
 		return nil, err
@@ -193,6 +209,9 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 // the template and the input stay in it, and a state that grows too large ends
 // its execution where nothing can catch it.
 func room(j *job) int {
+	if j.inline > 0 {
+		return j.inline
+	}
 	if j.task.Token == "" {
 		return 0
 	}

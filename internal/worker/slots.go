@@ -13,8 +13,9 @@ type slots struct {
 	edge  func(busy bool) // called under mu, so that edges come in order; nil is nobody
 	freed chan struct{}   // holds one signal
 
-	mu   sync.Mutex
-	free int // guarded by mu
+	mu      sync.Mutex
+	free    int // without a task; guarded by mu
+	lending     // guarded by mu
 }
 
 func newSlots(n int, edge func(busy bool)) *slots {
@@ -72,6 +73,7 @@ func (s *slots) release() {
 	if s.edge != nil && s.free == s.total {
 		s.edge(false)
 	}
+	s.balance()
 	s.mu.Unlock()
 	select {
 	case s.freed <- struct{}{}:
@@ -82,7 +84,7 @@ func (s *slots) release() {
 func (s *slots) inUse() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.total - s.free
+	return s.total - s.free + s.lent - s.entering.Len()
 }
 
 // pauses are the growing waits between tries of one operation.

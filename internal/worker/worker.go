@@ -52,6 +52,7 @@ type Deps struct {
 	Renderer Renderer
 	Caller   Caller
 	Reporter Reporter // nil: tasks with a token are rejected
+	Batches  Batches  // nil: batches fail
 }
 
 // Options are the settings of a Worker. The zero value of a field is the
@@ -136,6 +137,7 @@ type Worker struct {
 	slots   *slots
 	jobs    *registry
 	reports chan struct{}  // holds one token per report under way
+	leaving chan struct{}  // closed when nothing is taken in any more
 	running sync.WaitGroup // deliveries
 	hands   *pool.Pool
 	outage  *outage.Log // of reports and probes
@@ -157,7 +159,7 @@ func New(d Deps, o Options) (*Worker, error) {
 		deps: d, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
 		slots:  newSlots(o.Slots, o.Busy),
-		jobs:   &registry{}, reports: make(chan struct{}, maxReports),
+		jobs:   &registry{}, reports: make(chan struct{}, maxReports), leaving: make(chan struct{}),
 		hands: pool.New(pool.Options{Keep: keptHands}),
 		outage: outage.New(outage.Options{
 			Failing: "outcomes cannot be reported: keeping them, and trying again until the time of their tasks is up",
@@ -184,6 +186,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		sweepers.Go(func() { s.run(sweeping) })
 	}
 	err := w.takeIn(ctx, work)
+	close(w.leaving)
 	w.drain(cancelWork)
 	w.hands.Close()
 	endSweeps()
