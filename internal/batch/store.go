@@ -96,7 +96,10 @@ func (s *Store) Calls(ctx context.Context, b call.Batch) ([]call.BatchCall, erro
 func (s *Store) Outcomes(ctx context.Context, o call.Outcome) ([]call.CallOutcome, error) {
 	if o.Status != call.StatusSucceeded {
 		done, _, err := s.replay(ctx, o.ID)
-		return done, failure(ctx, "read the journal of batch "+o.ID, err)
+		if err != nil {
+			return nil, fmt.Errorf("read the journal of batch %s: %w", o.ID, err)
+		}
+		return done, nil
 	}
 	m, err := call.DecodeManifest(o.Output)
 	if err != nil {
@@ -107,8 +110,11 @@ func (s *Store) Outcomes(ctx context.Context, o call.Outcome) ([]call.CallOutcom
 	}
 	what := "fetch the results of batch " + o.ID
 	text, err := s.read(ctx, blob.Ref(*m.ResultsRef), maxResults)
-	if err != nil {
-		return nil, failure(ctx, what, err)
+	switch {
+	case isBad(err):
+		return nil, &call.Failure{Name: call.BadReference, Cause: what + ": " + err.Error()}
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	outcomes, err := call.DecodeOutcomes(text)
 	if err != nil {
@@ -154,10 +160,15 @@ func failure(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, blob.ErrForeign), errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrDigest):
+	case isBad(err):
 		return &call.Failure{Name: call.BadReference, Cause: what + ": " + err.Error()}
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return context.Cause(ctx)
 	}
 	return &call.Failure{Name: call.BlobUnavailable, Cause: what + ": " + err.Error()}
+}
+
+// isBad reports whether a reference stands for nothing, and never will.
+func isBad(err error) bool {
+	return errors.Is(err, blob.ErrForeign) || errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrDigest)
 }

@@ -44,6 +44,7 @@ type Backends struct {
 	StepFunctions Target `name:"stepfunctions" help:"Step Functions API: ${stepfunctions_forms}. Unset, with an sqs:// queue it is aws:." env:"CALLFLEET_STEPFUNCTIONS" placeholder:"${stepfunctions_hint}" group:"Backends:"`
 	Templates     Target `help:"Template store: ${templates_forms}. Unset, it is that of the queue's broker, or with an sqs:// queue dynamodb://API_Template_Table." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
 	StateMachine  string `help:"State machine that makes the calls: its name, or its ARN." env:"CALLFLEET_STATE_MACHINE" default:"call-api" group:"Backends:"`
+	BatchMachine  string `name:"batch-state-machine" help:"State machine that makes batches of calls: its name, or its ARN." env:"CALLFLEET_BATCH_STATE_MACHINE" default:"call-batch" group:"Backends:"`
 }
 
 // Log is how a program logs.
@@ -61,6 +62,9 @@ func (b Backends) check(p *problems, s Schemes) {
 	p.checkTarget("templates", b.Templates, templatesForms, s.Templates)
 	if b.StateMachine == "" {
 		p.add("state-machine", "want a name or an ARN")
+	}
+	if b.BatchMachine == "" {
+		p.add("batch-state-machine", "want a name or an ARN")
 	}
 	if b.complete().StepFunctions.Scheme() != "aws" || p.bad("stepfunctions") {
 		return

@@ -58,9 +58,17 @@ func (s *session) take(ctx context.Context, events []*queue.Delivery) error {
 			reject[e] = err.Error()
 			continue
 		}
-		if res, ok := s.result(o); ok {
-			results = append(results, res)
+		news, err := s.results(ctx, o)
+		if err != nil {
+			return err
 		}
+		if results = append(results, news...); len(results) < maxEvents {
+			continue
+		}
+		if err := s.record(results); err != nil { // batches are many results
+			return err
+		}
+		results = nil
 	}
 	if err := s.record(results); err != nil {
 		return err
@@ -92,7 +100,7 @@ func (s *session) result(o call.Outcome) (journal.Result, bool) {
 	if !ok {
 		return journal.Result{}, false
 	}
-	return journal.ResultOf(o, journal.Sent{Line: c.Line, At: c.Sent, TraceID: c.TraceID}), true
+	return journal.ResultOf(o, sentAs(c)), true
 }
 
 // reconcile asks for the outcomes of calls that have been open for long while
@@ -134,8 +142,9 @@ func (s *session) ask(ctx context.Context, id string) error {
 	if !ok {
 		return nil
 	}
-	if res, open := s.result(o); open {
-		return s.record([]journal.Result{res})
+	results, err := s.results(ctx, o)
+	if err != nil {
+		return err
 	}
-	return nil
+	return s.record(results)
 }

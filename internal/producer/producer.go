@@ -39,6 +39,8 @@ type Deps struct {
 	// Claims takes params that are too large to travel; nil: such calls are bad
 	// input.
 	Claims Claims
+	// Batches is needed for Options.PerExecution.
+	Batches Batches
 }
 
 // Claims puts large params of a request elsewhere.
@@ -87,6 +89,10 @@ type Options struct {
 	Results string // where the results appear besides, "" for nowhere
 	// Sync makes results and journal survive a power loss too.
 	Sync bool
+
+	// PerExecution is how many calls an execution carries, at most call.MaxBatch;
+	// 0 or 1 is an execution for each call.
+	PerExecution int
 
 	Window int // most requests without an outcome, 10,000 when 0
 	Batch  int // most requests published in one go, 256 when 0
@@ -146,6 +152,9 @@ func New(d Deps, o Options) (*Producer, error) {
 	if o.Window < 0 || o.Batch < 0 || o.MaxLine < 0 || o.Grace < 0 || o.ReconcileAfter < 0 || o.ReconcileRate < 0 {
 		bad("window, batch, line length, grace and reconcile settings cannot be negative")
 	}
+	if n := o.PerExecution; n < 0 || n > call.MaxBatch || n > 1 && d.Batches == nil {
+		bad("calls of an execution: want 1 to %d, more than 1 with batches alone, not %d", call.MaxBatch, n)
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("new producer: %w", errors.Join(errs...))
 	}
@@ -164,6 +173,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.System, "nats")
 	// A batch that fills the window would leave nothing to do meanwhile.
 	o.Batch = max(1, min(o.Batch, o.Window/4))
+	if n := o.PerExecution; n > 1 { // whole executions
+		o.Batch = max(n, o.Batch-o.Batch%n)
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}

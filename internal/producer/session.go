@@ -77,6 +77,9 @@ func (s *session) create(ctx context.Context) error {
 	m := journal.Meta{
 		File: callfile.Stdin, MaxLine: o.MaxLine, Queue: s.deps.Encoder.Destination(), Format: string(o.Format),
 	}
+	if s.batching() {
+		m.Batch = o.PerExecution
+	}
 	if o.File != callfile.Stdin {
 		if err := m.Describe(o.File); err != nil {
 			return err
@@ -133,6 +136,9 @@ func (s *session) resumable() error {
 	m := s.journal.Meta()
 	if q := s.deps.Encoder.Destination(); q != m.Queue {
 		return fmt.Errorf("%w: it was started on queue %s, not %s", errNotResumable, m.Queue, q)
+	}
+	if mine := max(1, s.opts.PerExecution); mine != max(1, m.Batch) {
+		return fmt.Errorf("%w: it was started with --batch %d, not %d", errNotResumable, max(1, m.Batch), mine)
 	}
 	if m.File == callfile.Stdin {
 		return fmt.Errorf("%w: it reads standard input, which cannot be read again; run a file, or use --strict", errNotResumable)
