@@ -161,11 +161,15 @@ func New(d Deps, o Options) (*Producer, error) {
 	return &Producer{deps: d, opts: o.withDefaults()}, nil
 }
 
+// unitsOf is how many full executions fit into what is published in one go: files
+// mix templates, and an execution has calls of one.
+const unitsOf = 10
+
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxLine, callfile.DefaultMaxLine)
 	setDefault(&o.Root, filepath.Join(".callfleet", "runs"))
 	setDefault(&o.Window, 10_000)
-	setDefault(&o.Batch, 256)
+	setDefault(&o.Batch, max(256, unitsOf*o.PerExecution))
 	setDefault(&o.ClaimAbove, 200<<10)
 	setDefault(&o.Grace, 5*time.Second)
 	setDefault(&o.ReconcileAfter, time.Minute)
