@@ -21,6 +21,7 @@ import (
 	"callfleet/internal/app/lambda/runtimetest"
 	"callfleet/internal/call"
 	"callfleet/internal/config"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/telemetry/otlptest"
 )
 
@@ -56,7 +57,7 @@ func start(t *testing.T, env ...string) (*runtimetest.Runtime, *runtimetest.Proc
 		t.Fatal(err)
 	}
 	r := runtimetest.Start(t)
-	return r, r.Run(t, path, env...)
+	return r, r.Run(t, path, append([]string{egresstest.Setting}, env...)...)
 }
 
 // invoke makes one call.

@@ -25,6 +25,7 @@ import (
 	"callfleet/internal/app/program"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
@@ -240,7 +241,7 @@ func (x *bench) direct() {
 	open := func(context.Context) (*backend.Backend, error) {
 		return backend.Open(x.ctx, backend.Options{Embedded: conn})
 	}
-	member, err := fleet.New(open, fleet.Options{Call: true, Slots: inFlight})
+	member, err := fleet.New(open, fleet.Options{Call: true, Slots: inFlight, Egress: egresstest.Loopback()})
 	x.must(err)
 	measured := x.measure()
 	stop := x.start(member.Services())
@@ -265,7 +266,7 @@ func (x *bench) await(tasks jetstream.Stream) {
 
 // workflow is everything: starter, Step Functions server, worker.
 func (x *bench) workflow() {
-	caller, err := httpcall.New(httpcall.Options{})
+	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback()})
 	x.must(err)
 	defer caller.Close()
 	stack, services, err := local.New(x.ctx, local.Options{
@@ -291,7 +292,7 @@ func (x *bench) workflow() {
 		return body
 	})
 	done := x.countResults(b)
-	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: inFlight})
+	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: inFlight, Egress: egresstest.Loopback()})
 	x.must(err)
 	measured := x.measure()
 	stop := x.start(member.Services())

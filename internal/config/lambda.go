@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"time"
+
+	"callfleet/internal/httpcall/egress"
 )
 
 // MaxLambdaResponse is the largest CALLFLEET_RESPONSE_LIMIT of a function: what
@@ -14,6 +16,7 @@ const MaxLambdaResponse = 256 << 10
 type Lambda struct {
 	HTTPTimeout   time.Duration
 	ResponseLimit int
+	Egress        Egress
 	Log           Log
 	RuntimeAPI    string // host:port where AWS Lambda hands out the events
 }
@@ -24,7 +27,7 @@ type variable struct {
 	set                  func(text string) error
 }
 
-func (c *Lambda) variables() []variable {
+func (c *Lambda) variables(getenv func(string) string) []variable {
 	return []variable{
 		{"CALLFLEET_HTTP_TIMEOUT", "30s", "One attempt of a call; less than the timeout of the function.",
 			into(&c.HTTPTimeout, parseDuration, func(d time.Duration) error {
@@ -34,6 +37,18 @@ func (c *Lambda) variables() []variable {
 			into(&c.ResponseLimit, parseInt, func(n int) error {
 				return unless(1 <= n && n <= MaxLambdaResponse, "want 1 to %d, what Step Functions takes, not %d", MaxLambdaResponse, n)
 			})},
+		{egress.AllowSetting, "", "Hosts, *.domains, addresses and networks that calls may go to although they are not public, each with an optional :port.",
+			into(&c.Egress.Allow, parseEgressRules, nil)},
+		{egress.DenySetting, "", "The same for what they may not go to, whatever else is allowed.",
+			into(&c.Egress.Deny, parseEgressRules, nil)},
+		{egress.PortsSetting, egress.DefaultPorts().String(), "Ports that are open, where a rule names none.",
+			into(&c.Egress.Ports, parseEgressPorts, nil)},
+		{egress.DefaultSetting, "public", "Where calls may go that no rule is about: public (every public address) or none.",
+			into(&c.Egress.Default, parseText, func(s string) error {
+				return unless(s == "public" || s == "none", "want public or none, not %q", s)
+			})},
+		{egress.ProxySetting, "", "HTTP proxy for all calls: its URL, or environment for what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.",
+			into(&c.Egress.Proxy, parseProxy, func(Proxy) error { return c.Egress.Proxy.complete(getenv) })},
 		{"CALLFLEET_LOG_LEVEL", "info", "Least level that is logged: debug, info, warn or error.",
 			into(&c.Log.Level, parseLevel, nil)},
 		{"CALLFLEET_LOG_FORMAT", "json", "Form of a log line: text or json.",
@@ -83,7 +98,7 @@ func ParseLambda(in Input) (*Lambda, error) {
 	c := &Lambda{}
 	if len(in.Args) == 1 && in.Args[0] == "--help" {
 		fmt.Fprint(in.Stdout, lambdaHelp)
-		for _, v := range c.variables() {
+		for _, v := range c.variables(in.Getenv) {
 			fmt.Fprintf(in.Stdout, "  %-26s%s", v.name, v.help)
 			if v.fallback != "" {
 				fmt.Fprintf(in.Stdout, " Unset, it is %s.", v.fallback)
@@ -100,7 +115,7 @@ func ParseLambda(in Input) (*Lambda, error) {
 	if len(in.Args) > 0 {
 		found = append(found, Problem{Message: fmt.Sprintf("unexpected argument %s: settings are environment variables", in.Args[0])})
 	}
-	for _, v := range c.variables() {
+	for _, v := range c.variables(in.Getenv) {
 		text := in.Getenv(v.name)
 		if text == "" {
 			text = v.fallback

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"callfleet/internal/httpcall/egress"
 )
 
 const inLambda = "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001"
@@ -17,10 +20,11 @@ func TestLambdaSettings(t *testing.T) {
 		in   Input
 		want Lambda
 	}{
-		"defaults": {input("", inLambda), Lambda{30 * time.Second, 200 << 10, Log{slog.LevelInfo, "json"}, "127.0.0.1:9001"}},
+		"defaults": {input("", inLambda), Lambda{30 * time.Second, 200 << 10, Egress{Ports: egress.DefaultPorts(), Default: "public"}, Log{slog.LevelInfo, "json"}, "127.0.0.1:9001"}},
 		"all set": {
-			input("", inLambda, "CALLFLEET_HTTP_TIMEOUT=5s", "CALLFLEET_RESPONSE_LIMIT=262144", "CALLFLEET_LOG_LEVEL=debug", "CALLFLEET_LOG_FORMAT=text"),
-			Lambda{5 * time.Second, 256 << 10, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001"},
+			input("", inLambda, "CALLFLEET_HTTP_TIMEOUT=5s", "CALLFLEET_RESPONSE_LIMIT=262144", "CALLFLEET_LOG_LEVEL=debug", "CALLFLEET_LOG_FORMAT=text",
+				"CALLFLEET_EGRESS_PORTS=443", "CALLFLEET_EGRESS_DEFAULT=none"),
+			Lambda{5 * time.Second, 256 << 10, Egress{Ports: egress.Ports{{First: 443, Last: 443}}, Default: "none"}, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -29,7 +33,7 @@ func TestLambdaSettings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *got != row.want {
+			if !reflect.DeepEqual(*got, row.want) {
 				t.Errorf("settings = %+v, want %+v", *got, row.want)
 			}
 		})

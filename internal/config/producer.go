@@ -26,6 +26,7 @@ type Producer struct {
 	Embeddable `embed:""`
 	Backends   `embed:""`
 	Claims     `embed:""`
+	Egress     `embed:""`
 	Log        `embed:""`
 }
 
@@ -215,7 +216,7 @@ func ParseProducer(in Input) (*Producer, error) {
 	vars["log_level"] = "warn" // what it prints is for a person; the log is for what goes wrong
 	command, err := in.parse(program{
 		name: "producer", description: producerHelp, target: c, vars: vars,
-		check: func(command string, p *problems) { c.check(command, p, in.Schemes) },
+		check: func(command string, p *problems) { c.check(command, p, in) },
 	})
 	if err != nil {
 		return nil, err
@@ -230,11 +231,12 @@ var (
 	callMethod = regexp.MustCompile(`^[A-Z]{1,16}$`)
 )
 
-func (c *Producer) check(command string, p *problems, s Schemes) {
+func (c *Producer) check(command string, p *problems, in Input) {
 	c.Log.check(p)
 	c.Embeddable.check(p)
-	c.Backends.check(p, s)
-	c.Claims.check(p, s)
+	c.Backends.check(p, in.Schemes)
+	c.Claims.check(p, in.Schemes)
+	c.Egress.check(p, in.Getenv)
 	switch command {
 	case "run":
 		c.Run.check(p)

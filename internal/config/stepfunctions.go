@@ -32,8 +32,9 @@ type StepFunctions struct {
 	SQSEndpoint      Target `name:"sqs-endpoint" help:"SQS API for queue URLs that are not the broker's queues." env:"CALLFLEET_SQS_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 	DynamoDBEndpoint Target `name:"dynamodb-endpoint" help:"DynamoDB API for tables, in place of the template store." env:"CALLFLEET_DYNAMODB_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 
-	Probe `embed:""`
-	Log   `embed:""`
+	Egress `embed:""`
+	Probe  `embed:""`
+	Log    `embed:""`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -49,7 +50,7 @@ func ParseStepFunctions(in Input) (*StepFunctions, error) {
 	c := &StepFunctions{}
 	_, err := in.parse(program{
 		name: "stepfunctions", description: stepFunctionsHelp, target: c, vars: in.Schemes.vars(true),
-		check: func(_ string, p *problems) { c.check(p, in.Schemes) },
+		check: func(_ string, p *problems) { c.check(p, in) },
 	})
 	if err != nil {
 		return nil, err
@@ -86,9 +87,11 @@ var (
 	accountID = regexp.MustCompile(`^[0-9]{12}$`)
 )
 
-func (c *StepFunctions) check(p *problems, s Schemes) {
+func (c *StepFunctions) check(p *problems, in Input) {
+	s := in.Schemes
 	c.Log.check(p)
 	c.Embeddable.check(p)
+	c.Egress.check(p, in.Getenv)
 	p.checkTarget("queue", c.Queue, queueForms, s.Queue)
 	p.checkTarget("event-log", c.EventLog, queueForms[:1], s.Queue) // NATS alone
 	p.checkTarget("templates", c.Templates, templatesForms, s.Templates)

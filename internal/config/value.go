@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"callfleet/internal/httpcall/egress"
 )
 
 // mappers are the decoders of every type of setting.
@@ -27,6 +29,9 @@ func mappers(found *problems) []kong.Option {
 		of(Target{}, parseTarget),
 		of(RateLimit{}, parseRateLimit),
 		of(Address(""), parseAddress),
+		of(egress.Rules{}, parseEgressRules),
+		of(egress.Ports{}, parseEgressPorts),
+		of(Proxy{}, parseProxy),
 	}
 }
 

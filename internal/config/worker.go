@@ -22,6 +22,7 @@ type Worker struct {
 
 	Paces    `embed:""`
 	Clocks   `embed:""`
+	Egress   `embed:""`
 	Backends `embed:""`
 	Claims   `embed:""`
 	Probe    `embed:""`
@@ -83,7 +84,7 @@ func ParseWorker(in Input) (*Worker, error) {
 	c := &Worker{}
 	_, err := in.parse(program{
 		name: "worker", description: workerHelp, target: c, vars: in.Schemes.vars(false),
-		check: func(_ string, p *problems) { c.check(p, in.Schemes) },
+		check: func(_ string, p *problems) { c.check(p, in) },
 	})
 	if err != nil {
 		return nil, err
@@ -98,10 +99,11 @@ func ParseWorker(in Input) (*Worker, error) {
 // Has reports whether the worker has the role.
 func (c *Worker) Has(role string) bool { return slices.Contains(c.Roles, role) }
 
-func (c *Worker) check(p *problems, s Schemes) {
+func (c *Worker) check(p *problems, in Input) {
 	c.Log.check(p)
-	c.Backends.check(p, s)
-	c.Claims.check(p, s)
+	c.Backends.check(p, in.Schemes)
+	c.Claims.check(p, in.Schemes)
+	c.Egress.check(p, in.Getenv)
 	if c.StepFunctions.Scheme() == "aws" && c.Queue.IsZero() && !p.bad("stepfunctions") {
 		p.add("queue", "want an sqs:// URL with %s aws:, because AWS Step Functions cannot publish to nats", p.setting("stepfunctions"))
 	}

@@ -61,12 +61,27 @@ func TestHostileTemplates(t *testing.T) {
 		"names what is not":  {"{{ nothing }}", nil, []string{"payload: line 1 column 4", "nothing"}, false},
 		"calls what is not":  {"{{ a.b.c() }}", map[string]any{"a": map[string]any{"b": 1}}, []string{"payload: line 1 column"}, true},
 		"filters by nothing": {"{{ a|exec }}", map[string]any{"a": "ls"}, []string{"payload: line 1 column", "exec"}, true},
+		"recurses in Jinja2": {
+			"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", nil, []string{"payload: line 1 column", "deep"}, false,
+		},
+		"recurses by default in Jinja2": {
+			"{% macro f(a=f()) %}{% endmacro %}{{ f() }}", nil, []string{"payload: line 1 column", "deep"}, false,
+		},
+		"ranges for ever in Jinja2": {
+			"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", nil, []string{"payload: line 1 column", "than"}, false,
+		},
+		"repeats a text in Jinja2":   {"{{ 'x' * 1000000000 }}", nil, []string{"payload: line 1 column", "bytes"}, false},
+		"includes a file in Jinja2":  {`{% include "/etc/passwd" %}`, nil, []string{"payload: line 1 column", "include"}, true},
+		"asks for a class in Jinja2": {`{{ "".__class__.__mro__ }}`, nil, []string{"payload: line 1 column", "__class__"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			hostile := map[string]any{
 				"name": "hostile " + name, "method": "POST", "url": api, "contentType": "text/plain", "payload": tc.payload,
 				"retry": map[string]any{"maxAttempts": 1},
+			}
+			if strings.HasSuffix(name, "in Jinja2") {
+				hostile["engine"] = "jinja2"
 			}
 			key := s.put(t, hostile)
 			wantRefused(t, hostile, tc.refused, tc.says)

@@ -25,6 +25,7 @@ import (
 	"callfleet/internal/app/local"
 	"callfleet/internal/claim"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/producer"
@@ -121,7 +122,7 @@ func (s *stack) open(ctx context.Context) (*backend.Backend, error) {
 func (s *stack) startSteps(t *testing.T, listen string) {
 	t.Helper()
 	tracers := s.tracers("stepfunctions")
-	caller, err := httpcall.New(httpcall.Options{TracerProvider: tracers})
+	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), TracerProvider: tracers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func (s *stack) restartSteps(t *testing.T) {
 func (s *stack) startFleet(t *testing.T) {
 	t.Helper()
 	member, err := fleet.New(s.open, fleet.Options{
-		Start: true, Call: true, Slots: 32, Drain: time.Second, BlobLimit: s.blobLimit, HeartbeatEvery: s.heartbeat,
+		Start: true, Call: true, Slots: 32, Egress: egresstest.Loopback(), Drain: time.Second, BlobLimit: s.blobLimit, HeartbeatEvery: s.heartbeat,
 		Logger: s.log, Tracers: s.tracers("worker"),
 	})
 	if err != nil {

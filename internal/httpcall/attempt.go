@@ -16,6 +16,8 @@ import (
 
 	"callfleet/internal/blob"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress"
+	"callfleet/internal/httpcall/h1"
 )
 
 // plan is one call under way; owned by the goroutine of Do.
@@ -52,8 +54,8 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 	if err != nil || !callable(u) {
 		return nil, unusable(r, "the URL is no absolute http or https URL")
 	}
-	if u.Host, err = httpguts.PunycodeHostPort(u.Host); err != nil {
-		return nil, unusable(r, "the host is no valid name")
+	if err := egress.Normalize(u); err != nil {
+		return nil, &call.Failure{Name: call.EgressDenied, Cause: "render request: " + oneLine(r.Method, 16) + ": " + err.Error()}
 	}
 	header := make(http.Header, len(r.Header)+3)
 	for _, h := range r.Header {
@@ -144,8 +146,9 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	if err := rewind(req); err != nil {
 		return reply{}, err
 	}
+	transport := c.http
 	for hops := 1; ; hops++ {
-		res, err := c.http.RoundTrip(req)
+		res, err := transport.RoundTrip(req)
 		if err != nil {
 			return reply{}, err
 		}
@@ -159,6 +162,9 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 			return rep, err
 		}
 		res.Body.Close()
+		if !sameOrigin(req.URL, next.URL) && !c.opts.Egress.Inside(req.URL, h1.Peer(res)) {
+			transport = c.strange
+		}
 		req = next
 	}
 }

@@ -57,6 +57,20 @@ func BenchmarkDo(b *testing.B) {
 	})
 }
 
+// BenchmarkPlan is what comes before a request is sent, the host's form among
+// it.
+func BenchmarkPlan(b *testing.B) {
+	c := newClient(b, Options{})
+	r := call.Rendered{Method: "POST", URL: "https://payments.api.example:8443/v1/charges?expand=1", Body: []byte("{}"),
+		Header: []call.Header{{Name: "Content-Type", Value: "application/json"}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.plan(r, "run-1"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func TestPause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

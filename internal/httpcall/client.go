@@ -9,13 +9,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/netip"
+	"net"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 )
 
@@ -48,11 +49,14 @@ type Options struct {
 	MaxClaim int64
 	// MaxRedirects is how many redirects one attempt follows. Default 10.
 	MaxRedirects int
-	// TLS is the client's configuration; nil is Go's own.
+	// TLS is the client's configuration; nil is Go's own. Below TLS 1.2 it does
+	// not go.
 	TLS *tls.Config
-	// Egress is asked for each address before it is dialled, after DNS and on
-	// every redirect; an error denies it. Nil allows every address.
-	Egress func(netip.AddrPort) error
+	// Egress says where calls and redirects may go; nil is egress.New of zero
+	// options: to public addresses alone.
+	Egress *egress.Policy
+	// Resolver looks up hosts; nil is net.DefaultResolver.
+	Resolver *net.Resolver
 	// UserAgent is sent when the template names none. Default "callfleet".
 	UserAgent string
 	// TracerProvider and MeterProvider default to the global ones.
@@ -64,6 +68,7 @@ type Options struct {
 type Client struct {
 	opts    Options
 	http    *h1.Transport
+	strange *h1.Transport // for redirects by public servers to elsewhere
 	observe *observer
 }
 
@@ -80,12 +85,16 @@ func New(o Options) (*Client, error) {
 	return &Client{
 		opts:    o,
 		observe: obs,
-		http:    newTransport(o),
+		http:    newTransport(o, o.Egress),
+		strange: newTransport(o, o.Egress.Redirected()),
 	}, nil
 }
 
 // Close drops the idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.strange.CloseIdleConnections()
+}
 
 // Do sends the request until it has an answer that is final, and returns the
 // answer whatever its status. 429, 500, 502, 503, 504 and transport errors are

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 )
 
@@ -31,7 +32,7 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 	var (
 		blob     *errBlob
 		tooLarge *errTooLarge
-		denied   *errDenied
+		denied   *egress.Denied
 		cert     *tls.CertificateVerificationError
 		netErr   net.Error
 	)
@@ -42,6 +43,8 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{call.ResponseTooLarge, tooLarge.Error(), true}
 	case errors.As(err, &denied):
 		return &fault{call.EgressDenied, denied.Error(), true}
+	case errors.Is(err, h1.ErrProxyHost), errors.Is(err, errDowngrade):
+		return &fault{call.EgressDenied, "egress denied: " + err.Error(), true}
 	case errors.Is(err, errRedirect):
 		return &fault{call.ConnectionFailed, err.Error(), true}
 	case context.Cause(ctx) == errAttempt:
@@ -52,7 +55,8 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{call.DeadlineExceeded, "the time budget of the task is used up", true}
 	case errors.As(err, &cert):
 		return &fault{call.ConnectionFailed, "the server's certificate is not valid: " + safe(cert.Err), true}
-	case errors.Is(err, h1.ErrHeaderTimeout), errors.Is(err, h1.ErrTLSTimeout), errors.As(err, &netErr) && netErr.Timeout():
+	case errors.Is(err, h1.ErrHeaderTimeout), errors.Is(err, h1.ErrTLSTimeout), errors.Is(err, h1.ErrProxyTimeout),
+		errors.As(err, &netErr) && netErr.Timeout():
 		return &fault{call.Timeout, safe(err), false}
 	case errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, h1.ErrNoAnswer):
 		return &fault{call.ConnectionFailed, "the connection was closed in the middle of the answer", false}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress/egresstest"
 )
 
 // silent is a server that accepts connections and answers when told, with no
@@ -55,7 +56,7 @@ func TestMemoryOfWaitingCall(t *testing.T) { // not parallel: it measures the wh
 		t.Skip("the race detector's own memory is counted, too")
 	}
 	s := newSilent(t)
-	c, err := New(Options{Slots: calls})
+	c, err := New(Options{Slots: calls, Egress: egresstest.Loopback()})
 	if err != nil {
 		t.Fatal(err)
 	}

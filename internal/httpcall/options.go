@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
+
+	"callfleet/internal/httpcall/egress"
 )
 
 // validate reports all mistakes at once.
@@ -40,6 +42,9 @@ func (o Options) withDefaults() Options {
 	o.MaxClaim = cmp.Or(o.MaxClaim, 100_000_000)
 	o.MaxRedirects = cmp.Or(o.MaxRedirects, 10)
 	o.UserAgent = cmp.Or(o.UserAgent, "callfleet")
+	if o.Egress == nil {
+		o.Egress = egress.New(egress.Options{})
+	}
 	if o.TracerProvider == nil {
 		o.TracerProvider = otel.GetTracerProvider()
 	}

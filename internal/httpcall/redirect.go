@@ -6,10 +6,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+
+	"callfleet/internal/httpcall/egress"
 )
 
 // errRedirect marks an answer that sends the client where it will not go.
 var errRedirect = errors.New("redirect not followed")
+
+// errDowngrade marks a redirect that would send in clear text what was meant to
+// be secret.
+var errDowngrade = errors.New("a redirect from https to http is not followed; no setting allows it")
 
 // maxDiscard is how much of the body of a redirect is read to keep the
 // connection.
@@ -30,6 +36,13 @@ func (c *Client) follow(req *http.Request, res *http.Response, hops int) (*http.
 	if hops > c.opts.MaxRedirects {
 		return nil, fmt.Errorf("%w: more than %d in a row, the last to %s", errRedirect, c.opts.MaxRedirects, bareURL(u))
 	}
+	if err := egress.Normalize(u); err != nil {
+		return nil, err
+	}
+	if req.URL.Scheme == "https" && u.Scheme == "http" {
+		return nil, errDowngrade
+	}
+	u.User = nil                                      // credentials are the template's to give
 	_, _ = io.CopyN(io.Discard, res.Body, maxDiscard) // what is left over costs the connection
 	next := req.WithContext(req.Context())
 	next.URL, next.Header = u, req.Header.Clone()
@@ -64,13 +77,10 @@ func callable(u *url.URL) bool {
 	return u.Host != "" && u.Hostname() != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
-// sameOrigin reports whether credentials for a may go to b: the same host and
-// port, or the step from http to https on the usual ports.
+// sameOrigin reports whether credentials for a may go to b: the same scheme,
+// host and port.
 func sameOrigin(a, b *url.URL) bool {
-	if a.Scheme == b.Scheme {
-		return a.Hostname() == b.Hostname() && port(a) == port(b)
-	}
-	return a.Scheme == "http" && a.Hostname() == b.Hostname() && port(a) == 80 && port(b) == 443
+	return a.Scheme == b.Scheme && a.Hostname() == b.Hostname() && port(a) == port(b)
 }
 
 // strip leaves the headers that may go to another origin: any other may be a

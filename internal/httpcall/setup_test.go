@@ -12,12 +12,16 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress/egresstest"
 )
 
 func newClient(t testing.TB, o Options) *Client {
 	t.Helper()
 	if o.BaseDelay == 0 {
 		o.BaseDelay = time.Millisecond
+	}
+	if o.Egress == nil {
+		o.Egress = egresstest.Loopback()
 	}
 	c, err := New(o)
 	if err != nil {

@@ -69,6 +69,12 @@ var bans = []ban{
 		plants:  []string{"internal/worker", "internal/app", "cmd/worker"},
 	},
 	{
+		name: "the way into this machine is for tests", from: []string{"..."}, except: []string{"internal/httpcall/egress/egresstest"},
+		imports: []string{Module + "/internal/httpcall/egress/egresstest"},
+		reason:  "a program calls public addresses alone, and what its settings allow",
+		plants:  []string{"internal/worker", "internal/app", "cmd/worker"},
+	},
+	{
 		name: "templates have one engine", from: []string{"..."}, except: []string{"internal/template/..."}, tests: true,
 		imports: []string{"github.com/flosch/pongo2/...", "github.com/nikolalohinski/gonja/...", "text/template", "html/template"},
 		reason:  "the sandbox around the engine holds only where nothing else uses it",

@@ -30,6 +30,8 @@ type Deps struct {
 	// Queue takes what Encoder makes.
 	Queue   queue.Publisher
 	Encoder Encoder
+	// Checker holds params to what their template declares; nil lets all pass.
+	Checker *Checker
 	// Feed opens the outcomes of one run. It is called before the run publishes
 	// anything, and with the same run again when it is resumed: outcomes that
 	// arrived meanwhile must still be there.

@@ -330,11 +330,20 @@ func (s *session) encode(ctx context.Context, r call.Request) (m queue.Message, 
 	return m, err
 }
 
-// encodeOnce makes the message and holds it to the queue's limits.
+// encodeOnce checks the request and makes its message. Large params are checked
+// as they were given: nobody here sees what they are once they were moved.
 func (s *session) encodeOnce(ctx context.Context, r call.Request) (queue.Message, error) {
+	if err := s.deps.Checker.Check(ctx, r); err != nil {
+		return queue.Message{}, err
+	}
 	if err := s.shrink(ctx, &r); err != nil {
 		return queue.Message{}, err
 	}
+	return s.message(ctx, r)
+}
+
+// message encodes the request and holds the message to the queue's limits.
+func (s *session) message(ctx context.Context, r call.Request) (queue.Message, error) {
 	m, err := s.deps.Encoder.Encode(ctx, r)
 	if limit := s.deps.Queue.Limits().MaxBytes; err == nil && limit > 0 && size(m) > limit {
 		err = &call.Failure{Name: BadInput, Cause: fmt.Sprintf("the message has %d bytes, the queue takes %d", size(m), limit)}

@@ -58,10 +58,13 @@ func (s *session) strict(ctx context.Context, m *journal.Meta) error {
 
 // tryEncode finds what only shows when the message is made.
 func (s *session) tryEncode(ctx context.Context, r call.Request) error {
+	err := s.deps.Checker.Check(ctx, r)
 	if s.deps.Claims != nil && len(r.Params) > s.opts.ClaimAbove {
 		r.Params = nil // they are moved when they are published, not for a check
 	}
-	_, err := s.encodeOnce(ctx, r)
+	if err == nil {
+		_, err = s.message(ctx, r)
+	}
 	if f, ok := errors.AsType[*call.Failure](err); ok {
 		if f.Name == BadInput {
 			return errors.New(f.Cause)

@@ -58,6 +58,11 @@ func TestReferences(t *testing.T) {
 		}},
 		"body that is missing": {`"payloadRef":"doc"`, `{}`, "no param", nil},
 		"bad content type":     {`"payloadRef":"doc"`, `{"doc":` + ref(badType) + `}`, "no header value", nil},
+		"declared, and right": {`"payload":"{{ doc }}","params":{"properties":{"doc":{"type":"string","minLength":1000}}}`, `{"doc":` + ref(text) + `}`, "", func(r call.Rendered) bool {
+			return string(r.Body) == long
+		}},
+		"declared, and wrong":  {`"payload":"{{ doc }}","params":{"properties":{"doc":{"type":"string","maxLength":1000}}}`, `{"doc":` + ref(text) + `}`, `doc breaks "maxLength"`, nil},
+		"declared, whole body": {`"payloadRef":"doc","params":{"required":["doc","id"],"properties":{"doc":{"type":"string"}}}`, `{"doc":` + ref(image) + `}`, "params lacks id", nil},
 		"foreign":              {`"payload":"{{ doc }}"`, `{"doc":{"$ref":{"url":"file:///etc/passwd","bytes":1,"sha256":"` + text.SHA256 + `"}}}`, "not of this fleet", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

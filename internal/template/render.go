@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"callfleet/internal/call"
 	"callfleet/internal/template/sandbox"
@@ -22,6 +23,9 @@ func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessa
 	params, err := r.resolve(ctx, t, params, &out)
 	if err != nil {
 		return call.Rendered{}, err
+	}
+	if err := t.breach(params); err != nil { // after resolve: the schema is about what references stand for
+		return call.Rendered{}, problem("params", err.Error())
 	}
 	values, err := sandbox.ParseParams(params)
 	if err != nil {
@@ -90,6 +94,9 @@ func (x *rendering) headers(t *Template) ([]call.Header, error) {
 		}
 		if !validHeaderValue(value) {
 			return nil, problem(h.attribute, "holds a line break or another control character")
+		}
+		if _, static := h.value.Static(); !static && strings.Trim(value, " \t") != value {
+			return nil, problem(h.attribute, "begins or ends with white space, which HTTP takes away: write |trim")
 		}
 		if size += len(h.name) + len(value); size > maxHeaderBytes {
 			return nil, problem("headers", fmt.Sprintf("have more than %d bytes", maxHeaderBytes))

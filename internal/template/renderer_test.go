@@ -297,8 +297,13 @@ func FuzzRender(f *testing.F) {
 	f.Add("https://{{ h }}.example.com/", `[{% for x in l %}{% if not loop.first %},{% endif %}"{{ x|upper }}"{% else %}1{% endfor %}]`, `{"h":"eu","l":["a",2]}`)
 	f.Add("https://h/", `{% set a = 1 + 2 * 3 %}{% with b=a %}{{ b if b > 2 and not false else -b }}{% endwith %}{{- "x" -}}`, `{}`)
 	r := template.NewRenderer(template.Options{MaxOutputBytes: 1 << 16, MaxSteps: 1 << 16, Timeout: 5 * time.Second})
+	f.Add("https://h/{{ a ~ '/b' }}", `{% macro m(x) %}{"v": "{{ x }}"}{% endmacro %}[{{ m(a) }}, {{ l[::-1] }}, {{ {"k": a} }}]`, `{"a":"x\"y","l":[1,"b"]}`)
 	f.Fuzz(func(t *testing.T, target, payload, params string) {
-		attributes := map[string]map[string]string{"PK": {"S": "a"}, "SK": {"S": "POST"}, "url": {"S": target}, "payload": {"S": payload}, "headers": {"S": `{"X-A":"{{ a }}"}`}}
+		engine := "pongo2"
+		if len(payload)%2 == 1 {
+			engine = "jinja2"
+		}
+		attributes := map[string]map[string]string{"engine": {"S": engine}, "PK": {"S": "a"}, "SK": {"S": "POST"}, "url": {"S": target}, "payload": {"S": payload}, "headers": {"S": `{"X-A":"{{ a }}"}`}}
 		it, err := json.Marshal(attributes)
 		if err != nil {
 			t.Skip()

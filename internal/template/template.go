@@ -1,6 +1,7 @@
 // Package template makes HTTP requests of API templates and params. A template
 // is kept as a DynamoDB item; its URL, headers and payload are texts in
-// pongo2's syntax, run by package sandbox, which says what the language is.
+// pongo2's or Jinja2's syntax, run by package sandbox, which says what the
+// language is.
 //
 // # The item
 //
@@ -14,7 +15,9 @@
 //	contentType     S     instead of a Content-Type header
 //	timeoutSeconds  N     bounds one attempt
 //	retry           M     maxAttempts N, maxDelaySeconds N
-//	engine          S     pongo2, the only one and the default
+//	engine          S     pongo2, the default, or jinja2
+//	params          M     JSON Schema of the params
+//	example         M     params to try the template with
 //
 // Other attributes are left alone.
 //
@@ -35,6 +38,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/template/sandbox"
+	"callfleet/internal/template/schema"
 )
 
 // What an item may be.
@@ -60,8 +64,10 @@ type Template struct {
 
 	url     *sandbox.Program
 	headers []header
-	payload *payload // nil is none
-	bodyOf  string   // the param that refers to the body; "" is none
+	payload *payload        // nil is none
+	bodyOf  string          // the param that refers to the body; "" is none
+	schema  *schema.Schema  // nil is none
+	example json.RawMessage // nil is none
 }
 
 type header struct {
@@ -75,9 +81,12 @@ type Problem struct {
 	Attribute    string // such as "headers.Accept"; "" is the item as a whole
 	Line, Column int    // within a templated text, from 1; 0 when it is none
 	Message      string
+	// Warning is a finding that does not keep a template from being stored.
+	Warning bool
 }
 
-// String is "attribute: line 1 column 2: message".
+// String is "attribute: line 1 column 2: message"; a warning begins with
+// "warning: ".
 func (p Problem) String() string {
 	s := p.Message
 	if p.Line > 0 {
@@ -85,6 +94,9 @@ func (p Problem) String() string {
 	}
 	if p.Attribute != "" {
 		s = p.Attribute + ": " + s
+	}
+	if p.Warning {
+		s = "warning: " + s
 	}
 	return s
 }
@@ -117,7 +129,15 @@ func Parse(item json.RawMessage) (*Template, error) {
 // parser collects the problems of one item.
 type parser struct {
 	name, method string
+	engine       sandbox.Engine
 	problems     []Problem
+	texts        []text
+}
+
+// text is one templated text.
+type text struct {
+	attribute, source string
+	program           *sandbox.Program
 }
 
 func (p *parser) title() string {
@@ -151,8 +171,12 @@ func (p *parser) template(item json.RawMessage) *Template {
 	if t.Method != "" {
 		p.check("SK", call.ValidateMethod(t.Method))
 	}
-	if engine := p.text(attributes, "engine", false); engine != "" && engine != "pongo2" {
-		p.errorf("engine", "must be pongo2")
+	switch p.text(attributes, "engine", false) {
+	case "", "pongo2":
+	case "jinja2":
+		p.engine = sandbox.Jinja2
+	default:
+		p.errorf("engine", "must be pongo2 or jinja2")
 	}
 	if url := p.text(attributes, "url", true); url != "" {
 		t.url = p.compile("url", url, sandbox.URL)
@@ -163,6 +187,7 @@ func (p *parser) template(item json.RawMessage) *Template {
 	p.payloadRef(t, attributes)
 	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.get("timeoutSeconds"), maxTimeout)) * time.Second
 	p.retry(t, attributes)
+	p.declared(t, attributes)
 	return t
 }
 
@@ -208,11 +233,12 @@ func (p *parser) number(name string, a *attribute, limit int) int {
 }
 
 func (p *parser) compile(attribute, source string, at sandbox.Position) *sandbox.Program {
-	program, err := sandbox.Compile(source, at)
+	program, err := sandbox.Compile(source, at, p.engine)
 	if err != nil {
 		p.problems = append(p.problems, problemOf(attribute, err))
 		return nil
 	}
+	p.texts = append(p.texts, text{attribute, source, program})
 	return program
 }
 

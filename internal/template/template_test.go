@@ -36,7 +36,7 @@ func TestParse(t *testing.T) {
 
 func TestParseTellsEveryMistake(t *testing.T) {
 	t.Parallel()
-	_, err := template.Parse(json.RawMessage(`{"PK":{"S":"a\u0000"},"SK":{"S":"post"},"url":{"S":"ftp://x/{{ a b }}"},"engine":{"S":"jinja2"},
+	_, err := template.Parse(json.RawMessage(`{"PK":{"S":"a\u0000"},"SK":{"S":"post"},"url":{"S":"ftp://x/{{ a b }}"},"engine":{"S":"jinja"},
 		"headers":{"M":{"Bad Name":{"S":"x"},"Host":{"S":"x"},"X-A":{"S":"{{ a|nope }}"},"x-a":{"S":"x"},"X-B":{"BOOL":true},"Content-Type":{"S":"{{ t }}"}}},
 		"contentType":{"S":"json"},"payload":{"M":{"a":{"S":"{% ssi \"/etc/passwd\" %}"},"b":{"L":[{"SS":["x"]}]}}},
 		"timeoutSeconds":{"N":"1.5"},"retry":{"M":{"maxAttempts":{"S":"3"},"maxDelaySeconds":{"N":"0"},"max":{"N":"1"}}}}`))
@@ -51,7 +51,7 @@ func TestParseTellsEveryMistake(t *testing.T) {
 	want := []string{
 		"PK: byte 2 is a control character",
 		"SK: must be an HTTP method in capitals, such as GET",
-		"engine: must be pongo2",
+		"engine: must be pongo2 or jinja2",
 		`url: line 1 column 14: expected the end of the expression, found "b"`,
 		"url: must begin with http:// or https://",
 		`headers: "Bad Name" is no header name`,

@@ -14,6 +14,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/worker"
 )
 
@@ -42,7 +43,7 @@ func TestWorkerLostBetweenBodyAndReport(t *testing.T) {
 	t.Cleanup(func() { files.Close() })
 	claims := claim.New(claim.Options{})
 	claims.Bind(files)
-	caller, err := httpcall.New(httpcall.Options{Claims: claims})
+	caller, err := httpcall.New(httpcall.Options{Claims: claims, Egress: egresstest.Loopback()})
 	must(t, err)
 	t.Cleanup(caller.Close)
 	b.deps.Caller, b.opts.DrainTimeout = caller, 10*time.Millisecond
@@ -81,7 +82,7 @@ func TestAnswersLeaveRoomForTheTask(t *testing.T) {
 	t.Cleanup(func() { files.Close() })
 	claims := claim.New(claim.Options{})
 	claims.Bind(files)
-	caller, err := httpcall.New(httpcall.Options{Claims: claims})
+	caller, err := httpcall.New(httpcall.Options{Claims: claims, Egress: egresstest.Loopback()})
 	must(t, err)
 	t.Cleanup(caller.Close)
 	b.deps.Caller = caller

@@ -15,6 +15,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/natsqueue"
@@ -55,7 +56,7 @@ func setup(t testing.TB, lease time.Duration, h http.HandlerFunc) *bundle {
 	reporter, err := stepfn.New(stepfn.Options{Endpoint: b.sfn.URL, StateMachine: stepfntest.Machine, MaxAttempts: 1})
 	must(t, err)
 	t.Cleanup(reporter.Close)
-	caller, err := httpcall.New(httpcall.Options{BaseDelay: time.Millisecond})
+	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), BaseDelay: time.Millisecond})
 	must(t, err)
 	t.Cleanup(caller.Close)
 	b.deps = worker.Deps{Tasks: b.tasks, Results: results, Renderer: template.NewRenderer(template.Options{}), Caller: caller, Reporter: reporter}

@@ -16,6 +16,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/queue"
 )
 
@@ -34,7 +35,7 @@ func TestTrace(t *testing.T) {
 	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
 	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
 	b.opts.TracerProvider = tp
-	caller, err := httpcall.New(httpcall.Options{TracerProvider: tp, BaseDelay: time.Millisecond})
+	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), TracerProvider: tp, BaseDelay: time.Millisecond})
 	must(t, err)
 	t.Cleanup(caller.Close)
 	b.deps.Caller = caller

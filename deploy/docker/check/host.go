@@ -83,15 +83,17 @@ func (h *Host) here(name, text string) string {
 		}
 		return addr
 	}
+	others := false
 	text = hostPort.ReplaceAllStringFunc(text, func(was string) string {
 		m := hostPort.FindStringSubmatch(was)
 		service := h.named(m[1])
 		if service == "" {
 			return was
 		}
+		others = true
 		return swap(service, m[2], was)
 	})
-	if !strings.Contains(text, "://127.") { // what another service's address has become stays
+	if !others && !strings.Contains(text, "://127.") { // what another service's address has become stays
 		text = anyInterface.ReplaceAllStringFunc(text, func(was string) string {
 			return swap(name, anyInterface.FindStringSubmatch(was)[1], was)
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"callfleet/internal/blob"
 	"callfleet/internal/blob/fileblob"
@@ -62,8 +63,11 @@ func orNone[S blob.Store](s S, err error) (blob.Store, error) {
 
 // Bucket is a blob store on a bucket that has to be made.
 type Bucket interface {
-	// Check finds out whether the bucket is there and may be used.
+	// Check finds out whether the bucket is there and may be read.
 	Check(ctx context.Context) error
+	// CheckExpiry finds out how long the bucket keeps a body; an error says what
+	// to change, and is none that keeps calls from being made.
+	CheckExpiry(ctx context.Context) (time.Duration, error)
 	// Create makes it if it is missing.
 	Create(ctx context.Context) (made bool, err error)
 }

@@ -27,6 +27,7 @@ func (c *cli) deps(ctx context.Context, b *backend.Backend) (producer.Deps, erro
 	if b.Blobs != nil {
 		deps.Claims, deps.Batches = c.claims(b), batch.New(b.Blobs)
 	}
+	deps.Checker = producer.NewChecker(b.Templates)
 	var err error
 	deps.Queue, err = b.Publisher(ctx, deps.Encoder.Destination())
 	r := c.cfg.Run.Rate.PerSecond

@@ -24,10 +24,13 @@ func (c *cli) lint(context.Context) (int, error) {
 			code = program.ExitFailed
 		}
 		for _, file := range files {
-			findings, note := lintFile(file)
+			findings, warnings, note := lintFile(file)
 			for _, f := range slices.Compact(findings) {
 				fmt.Fprintf(c.std.Out, "%s: %s\n", file, f)
 				code = program.ExitFailed
+			}
+			for _, w := range warnings {
+				fmt.Fprintf(c.std.Out, "%s: %s\n", file, w)
 			}
 			if len(findings) == 0 {
 				fmt.Fprintf(c.std.Out, "%s: ok%s\n", file, note)
@@ -54,21 +57,23 @@ func lintable(path string) ([]string, error) {
 }
 
 // lintFile returns what is wrong with a state machine (*.asl.json) or a
-// template (any other file), and what to know of one that is good.
-func lintFile(file string) (findings []string, note string) {
+// template (any other file), what is worth a look, and what to know of one that
+// is good.
+func lintFile(file string) (findings, warnings []string, note string) {
 	if !strings.HasSuffix(file, ".asl.json") {
-		if _, err := readTemplate(file); err != nil {
-			return strings.Split(err.Error(), "\n"), ""
+		_, warnings, err := readTemplate(file)
+		if err != nil {
+			return strings.Split(err.Error(), "\n"), warnings, ""
 		}
-		return nil, " (template)"
+		return nil, warnings, " (template)"
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return []string{err.Error()}, ""
+		return []string{err.Error()}, nil, ""
 	}
 	findings, placeholders := local.Lint(text)
 	if len(placeholders) > 0 {
-		return findings, " (state machine; ${" + strings.Join(placeholders, "}, ${") + "} get their values when it is deployed)"
+		return findings, nil, " (state machine; ${" + strings.Join(placeholders, "}, ${") + "} get their values when it is deployed)"
 	}
-	return findings, " (state machine)"
+	return findings, nil, " (state machine)"
 }

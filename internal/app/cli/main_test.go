@@ -18,6 +18,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/config"
+	"callfleet/internal/httpcall/egress"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -29,8 +30,9 @@ var nowhere = machine{"nats://127.0.0.1:1", "http://127.0.0.1:1", "127.0.0.1:0"}
 
 // bundle is a directory to run commands in, and an API to call.
 type bundle struct {
-	dir string
-	api *api
+	dir   string
+	api   *api
+	allow string // more that may be called
 	machine
 }
 
@@ -60,8 +62,11 @@ func (b *bundle) producerWith(t *testing.T, ctx context.Context, stdin io.Reader
 			Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes, Blobs: backend.BlobSchemes,
 		},
 		Getenv: func(name string) string {
-			if name == "CALLFLEET_DATA" {
+			switch name {
+			case "CALLFLEET_DATA":
 				return filepath.Join(b.dir, "data")
+			case egress.AllowSetting: // the bundle's API; the sample API needs no setting
+				return strings.Trim(strings.TrimPrefix(b.api.URL, "http://")+","+b.allow, ",")
 			}
 			return ""
 		},

@@ -91,13 +91,18 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 			Blobs: c.cfg.Blobs.Secret(), BlobExpiry: c.cfg.BlobExpiry, Transport: stack.Transport(), Lease: embeddedLease, Logger: c.rt.Logger,
 		})
 	}
-	renderer, caller, member, err := c.callPath(e, open)
+	sample, err := c.sample(ctx, e)
 	if err != nil {
+		return nil, nil, err
+	}
+	renderer, caller, member, err := c.callPath(e, open, sample)
+	if err != nil {
+		sample.Close()
 		return nil, nil, err
 	}
 	stack, services, err := local.New(ctx, local.Options{
 		DataDir: c.cfg.Data, Durability: c.cfg.Durability, Templates: c.cfg.Templates.Secret(),
-		Listen: "127.0.0.1:0", Samples: e.slots > 0, SampleListen: c.samples,
+		Listen: "127.0.0.1:0", Sample: sample,
 		Renderer: renderer, Caller: caller, Logger: c.rt.Logger,
 	})
 	if err != nil {
@@ -115,18 +120,37 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 	}}), nil
 }
 
-// callPath makes a fleet member when there are slots for it, and its renderer
-// and caller, or those alone.
-func (c *cli) callPath(e embedding, open opener) (function.Renderer, function.Caller, *fleet.Member, error) {
+// sample binds the sample API's address where there is a worker to call it; nil
+// where there is none.
+func (c *cli) sample(ctx context.Context, e embedding) (*local.Sample, error) {
 	if e.slots == 0 {
-		caller, err := httpcall.New(httpcall.Options{})
+		return nil, nil
+	}
+	return local.ListenSample(ctx, c.samples, c.rt.Logger)
+}
+
+// callPath makes a fleet member when there are slots for it, and its renderer
+// and caller, or those alone. Of this machine they may call the sample API and
+// what the settings allow.
+func (c *cli) callPath(e embedding, open opener, sample *local.Sample) (function.Renderer, function.Caller, *fleet.Member, error) {
+	var own []string
+	if sample != nil {
+		own = []string{sample.Addr()}
+	}
+	policy, err := c.cfg.Egress.Policy(own...)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if e.slots == 0 {
+		caller, err := httpcall.New(httpcall.Options{Egress: policy})
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		return template.NewRenderer(template.Options{}), caller, nil, nil
 	}
 	member, err := fleet.New(open, fleet.Options{
-		Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, ClaimAbove: c.cfg.ClaimAbove, BlobLimit: c.cfg.BlobLimit, Logger: c.rt.Logger,
+		Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, ClaimAbove: c.cfg.ClaimAbove, BlobLimit: c.cfg.BlobLimit, Egress: policy,
+		Logger: c.rt.Logger,
 	})
 	if err != nil {
 		return nil, nil, nil, err

@@ -14,21 +14,23 @@ import (
 	"callfleet/internal/call"
 )
 
-// mirror answers with the body it gets, as the type that it says it is.
-func mirror(t *testing.T) string {
+// mirror is a server that answers with the body it gets, as the type that it
+// says it is.
+func (b *bundle) mirror(t *testing.T) (url string) {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 		_, _ = io.Copy(w, r.Body)
 	}))
 	t.Cleanup(s.Close)
+	b.allow = s.Listener.Addr().String()
 	return s.URL
 }
 
 func TestFilesThereAndBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	path := b.file(t, "mirror.POST.json", `{"name":"mirror","method":"POST","url":"`+mirror(t)+`","payloadRef":"file"}`)
+	path := b.file(t, "mirror.POST.json", `{"name":"mirror","method":"POST","url":"`+b.mirror(t)+`","payloadRef":"file"}`)
 	b.producer(t, "template", "put", path).want(t, 0)
 	for name, text := range map[string]string{
 		"large.png":  "\x89PNG\r\n\x1a\n" + strings.Repeat("\x00image\xff", 300_000),
@@ -65,7 +67,7 @@ func TestFilesThereAndBack(t *testing.T) {
 func TestResultGetOfADirectRun(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	path := b.file(t, "mirror.POST.json", `{"name":"mirror","method":"POST","url":"`+mirror(t)+`","payload":"{{ text }}"}`)
+	path := b.file(t, "mirror.POST.json", `{"name":"mirror","method":"POST","url":"`+b.mirror(t)+`","payload":"{{ text }}"}`)
 	b.producer(t, "template", "put", path).want(t, 0)
 	text := strings.Repeat("5 MB of text\n", 400_000)
 	line, err := json.Marshal(map[string]any{"templateName": "mirror", "method": "POST", "params": map[string]string{"text": text}})

@@ -13,6 +13,7 @@ import (
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
 	"callfleet/internal/app/program"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
 )
 
@@ -23,7 +24,7 @@ func serve(t *testing.T) machine {
 	open := func(ctx context.Context) (*backend.Backend, error) {
 		return backend.Open(ctx, backend.Options{Queue: stack.BrokerURL(), StepFunctions: stack.URL()})
 	}
-	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: 4})
+	member, err := fleet.New(open, fleet.Options{Start: true, Call: true, Slots: 4, Egress: egresstest.Loopback()})
 	if err != nil {
 		t.Fatal(err)
 	}

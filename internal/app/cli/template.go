@@ -23,7 +23,10 @@ import (
 // templatePut is "producer template put": all files are checked before one is
 // stored.
 func (c *cli) templatePut(ctx context.Context) (int, error) {
-	items, err := readTemplates(c.cfg.Template.Put.Path)
+	items, warnings, err := readTemplates(c.cfg.Template.Put.Path)
+	for _, w := range warnings {
+		fmt.Fprintln(c.std.Err, w)
+	}
 	if err != nil {
 		return config.ExitUsage, err
 	}
@@ -39,52 +42,56 @@ func (c *cli) templatePut(ctx context.Context) (int, error) {
 }
 
 // readTemplates reads one file, or the *.json files of a directory, and
-// reports every mistake in them.
-func readTemplates(path string) ([]store.Item, error) {
+// reports every mistake in them, and what is no mistake but worth a look.
+func readTemplates(path string) (items []store.Item, warnings []string, _ error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no file or directory %s", path)
+		return nil, nil, fmt.Errorf("there is no file or directory %s", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read templates: %w", err)
+		return nil, nil, fmt.Errorf("read templates: %w", err)
 	}
 	files := []string{path}
 	if info.IsDir() {
 		if files, err = filepath.Glob(filepath.Join(path, "*.json")); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(files) == 0 {
-			return nil, fmt.Errorf("%s holds no *.json file", path)
+			return nil, nil, fmt.Errorf("%s holds no *.json file", path)
 		}
 	}
-	var (
-		items []store.Item
-		wrong []error
-	)
+	var wrong []error
 	for _, file := range files {
-		item, err := readTemplate(file)
+		item, found, err := readTemplate(file)
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %w", file, err))
 		}
+		for _, w := range found {
+			warnings = append(warnings, file+": "+w)
+		}
 		items = append(items, item)
 	}
-	return items, errors.Join(wrong...)
+	return items, warnings, errors.Join(wrong...)
 }
 
-func readTemplate(file string) (store.Item, error) {
+// readTemplate reads a file; the error has every mistake in it.
+func readTemplate(file string) (item store.Item, warnings []string, _ error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return store.Item{}, err
+		return store.Item{}, nil, err
 	}
 	attributes, err := template.FromPlain(text)
 	if err != nil {
-		return store.Item{}, err
+		return store.Item{}, nil, err
 	}
-	t, err := template.Parse(attributes)
+	t, found, err := template.Lint(attributes)
+	for _, f := range found {
+		warnings = append(warnings, f.String())
+	}
 	if err != nil {
-		return store.Item{}, err
+		return store.Item{}, warnings, err
 	}
-	return store.Item{Key: store.Key{Name: t.Name, Method: t.Method}, Attributes: attributes}, nil
+	return store.Item{Key: store.Key{Name: t.Name, Method: t.Method}, Attributes: attributes}, warnings, nil
 }
 
 // templateList is "producer template ls".

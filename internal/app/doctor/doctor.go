@@ -110,7 +110,12 @@ func (e *exam) blobs(ctx context.Context) {
 			e.fail("large bodies", "%v", err)
 			return
 		}
-		e.ok("large bodies", "the bucket is there")
+		kept, err := bucket.CheckExpiry(ctx)
+		if err != nil {
+			e.warn("large bodies", "%v", err)
+			return
+		}
+		e.ok("large bodies", "the bucket is there, and keeps them %d days", kept/(24*time.Hour))
 	}
 }
 

@@ -24,17 +24,19 @@ var item = store.Item{Key: store.Key{Name: "a", Method: "GET"}, Attributes: []by
 // fleet is what a fleet has on AWS, all of it there.
 type fleet struct {
 	*backend.Backend
-	proxy *awstest.Proxy
+	proxy   *awstest.Proxy
+	options backend.Options
 }
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	f := &fleet{proxy: awstest.FaultProxy(t, awstest.Moto(t).URL)}
 	cfg := f.proxy.Config()
-	f.Backend = open(t, backend.Options{
-		Queue: "sqs://" + awstest.Name("doctor"), Templates: "dynamodb://" + awstest.Name("templates"),
+	f.options = backend.Options{
+		Queue: "sqs://" + awstest.Name("doctor"), Templates: "dynamodb://" + awstest.Name("templates"), Blobs: "s3://" + awstest.Name("blobs"),
 		StepFunctions: "aws:", StateMachine: awstest.Name("call-api"), AWS: &cfg,
-	})
+	}
+	f.Backend = open(t, f.options)
 	if _, err := f.Setup(t.Context(), backend.SetupOptions{Lease: time.Minute, Role: role}); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func TestAllIsWell(t *testing.T) {
 	t.Parallel()
 	worst, report := examine(t, newFleet(t).Backend, defaults())
 	wantReport(t, worst, OK, report, "ok account: "+awstest.Account+" in us-east-1", "ok clock: ", "-requests: 0 waiting, 0 in flight, 0 delayed",
-		"-tasks-dlq is empty", "ok permission: these credentials may publish calls", "ok templates: 1, may be read", "is STANDARD and ACTIVE",
+		"-tasks-dlq is empty", "ok large bodies: the bucket is there, and keeps them 7 days", "ok permission: these credentials may publish calls", "ok templates: 1, may be read", "is STANDARD and ACTIVE",
 		"ok clocks: state CallApi: heartbeat 1m0s < lease 1m30s < task timeout 15m0s", "may start executions", "may report tasks",
 		"ok quota: StartExecution: paced at 300/s")
 }
@@ -132,6 +134,15 @@ func TestWhatIsWrong(t *testing.T) {
 	}
 }
 
+// The bucket's rule is what removes bodies, whatever the setting says.
+func TestBodiesExpireOtherwise(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.options.BlobExpiry = 30 * time.Hour
+	worst, report := examine(t, open(t, f.options), defaults())
+	wantReport(t, worst, Warn, report, "warn large bodies: ", "keeps bodies 7 days by its lifecycle rule, and CALLFLEET_BLOB_EXPIRY says 2")
+}
+
 func TestDeadLettersAreTold(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -163,14 +174,14 @@ func TestNothingIsThere(t *testing.T) {
 	t.Parallel()
 	cfg := awstest.Moto(t).Config()
 	b := open(t, backend.Options{
-		Queue: "sqs://" + awstest.Name("doctor"), Templates: "dynamodb://" + awstest.Name("templates"),
+		Queue: "sqs://" + awstest.Name("doctor"), Templates: "dynamodb://" + awstest.Name("templates"), Blobs: "s3://" + awstest.Name("blobs"),
 		StepFunctions: "aws:", StateMachine: awstest.Name("call-api"), AWS: &cfg,
 	})
 	worst, report := examine(t, b, defaults())
 	wantReport(t, worst, Fail, report, "FAIL queue: ", "-requests in us-east-1", "make it with \"producer setup\" or deploy/cdk", "FAIL table: ",
-		"FAIL state machine: ")
-	if n := strings.Count(report, "producer setup"); n < 4 {
-		t.Errorf("%d lines name the way out: want three queues and the table\n%s", n, report)
+		"FAIL large bodies: blob bucket ", "FAIL state machine: ")
+	if n := strings.Count(report, "producer setup"); n < 5 {
+		t.Errorf("%d lines name the way out: want three queues, the table and the bucket\n%s", n, report)
 	}
 }
 

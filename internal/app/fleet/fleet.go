@@ -18,6 +18,7 @@ import (
 	"callfleet/internal/claim"
 	"callfleet/internal/ecs"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/relay"
 	"callfleet/internal/starter"
@@ -37,6 +38,7 @@ type Options struct {
 	MaxBacklog     int
 	ClaimAbove     int                   // bytes of an answer's body that travel
 	BlobLimit      int                   // bytes of the largest body that is kept
+	Egress         *egress.Policy        // where calls may go; nil is public addresses alone
 	Task           *ecs.Environment      // protected from scale-in while it makes calls; nil outside ECS
 	Protection     ecs.ProtectionOptions // of Task; what work is long is Drain, unless said
 	Logger         *slog.Logger
@@ -65,7 +67,8 @@ func New(open func(context.Context) (*backend.Backend, error), o Options) (*Memb
 	}
 	claims := claim.New(claim.Options{MaxBlob: int64(o.BlobLimit)})
 	caller, err := httpcall.New(httpcall.Options{
-		Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ClaimAbove, Claims: claims, MaxClaim: int64(o.BlobLimit), TracerProvider: o.Tracers,
+		Slots: o.Slots, Timeout: o.HTTPTimeout, MaxBody: o.ClaimAbove, Claims: claims, MaxClaim: int64(o.BlobLimit), Egress: o.Egress,
+		TracerProvider: o.Tracers,
 	})
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/config"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
@@ -176,7 +177,7 @@ func TestStarterNeedsStepFunctions(t *testing.T) {
 func TestDirectCall(t *testing.T) {
 	t.Parallel()
 	o := backend.Options{Embedded: broker(t)}
-	m, err := New(opener(o), Options{Call: true, Slots: 2})
+	m, err := New(opener(o), Options{Call: true, Slots: 2, Egress: egresstest.Loopback()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +197,7 @@ func TestDirectCall(t *testing.T) {
 // and together they bring a request to its outcome.
 func TestTwoWorkersOfOneMachine(t *testing.T) {
 	t.Parallel()
-	caller, err := httpcall.New(httpcall.Options{})
+	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +276,7 @@ func work(t *testing.T, stack *local.Stack, first config.Address) string {
 
 func input(args ...string) config.Input {
 	return config.Input{
-		Args: args, Getenv: func(string) string { return "" }, Stdout: new(bytes.Buffer), Version: "1.2.3",
+		Args: args, Getenv: egresstest.Getenv, Stdout: new(bytes.Buffer), Version: "1.2.3",
 		Schemes: config.Schemes{Queue: backend.QueueSchemes, StepFunctions: backend.StepFunctionsSchemes, Templates: backend.TemplateSchemes},
 	}
 }

@@ -59,13 +59,17 @@ const manySlots = 4096
 const afterDrain = 2 * time.Second
 
 func run(ctx context.Context, cfg *config.Worker, rt *program.Runtime, on machine) error {
+	policy, err := cfg.Egress.Policy()
+	if err != nil {
+		return err
+	}
 	member, err := New(func(ctx context.Context) (*backend.Backend, error) {
 		return backend.Open(ctx, WorkerBackend(cfg, rt))
 	}, Options{
 		Start: cfg.Has(config.RoleStart), Call: cfg.Has(config.RoleCall),
 		Slots: cfg.Slots, HTTPTimeout: cfg.HTTPTimeout, HeartbeatEvery: cfg.HeartbeatEvery, Drain: cfg.Drain,
 		StartRate: cfg.StartRate.Fixed(), MaxBacklog: cfg.MaxBacklog, ClaimAbove: cfg.ClaimAbove, BlobLimit: cfg.BlobLimit, Logger: rt.Logger,
-		Task: rt.Task, Protection: on.protection,
+		Egress: policy, Task: rt.Task, Protection: on.protection,
 	})
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/ecs"
 	"callfleet/internal/ecs/ecstest"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/stepfn/stepfntest"
@@ -46,7 +47,7 @@ func child(spec string) int {
 // service is an ECS service of workers: the tasks of a state machine that wait
 // for them, and an API whose calls the test ends.
 type service struct {
-	queue   []string // the variables that name it
+	queue   []string // the variables that name it, and let the API be called
 	fleet   *backend.Backend
 	sfn     *stepfntest.Server
 	depth   queue.Depth
@@ -89,7 +90,7 @@ func onSQS(t *testing.T) *service {
 
 func newService(t *testing.T, o backend.Options, env []string) *service {
 	t.Helper()
-	s := &service{sfn: stepfntest.New(t), reached: make(chan held, 10), queue: append(env, "CALLFLEET_QUEUE="+o.Queue)}
+	s := &service{sfn: stepfntest.New(t), reached: make(chan held, 10), queue: append(env, "CALLFLEET_QUEUE="+o.Queue, egresstest.Setting)}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.calls.Add(1)
 		answer := make(chan struct{})

@@ -62,7 +62,11 @@ func open(ctx context.Context, in config.Input, stderr io.Writer) (*Function, er
 		return nil, err // both: a deployment is slow to try twice
 	}
 	t.SetGlobal()
-	caller, err := httpcall.New(httpcall.Options{Timeout: cfg.HTTPTimeout, MaxBody: cfg.ResponseLimit})
+	policy, err := cfg.Egress.Policy()
+	if err != nil {
+		return nil, err
+	}
+	caller, err := httpcall.New(httpcall.Options{Timeout: cfg.HTTPTimeout, MaxBody: cfg.ResponseLimit, Egress: policy})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,6 @@ import (
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/natsqueue"
-	"callfleet/internal/sampleapi"
 	"callfleet/statemachine"
 )
 
@@ -43,10 +42,9 @@ type Options struct {
 	Queue        string // of the fleet, nats:// or sqs://; "" is the broker of the event log
 	Templates    string // "" is the queue's broker's
 
-	Listen       string // of the Step Functions API
-	Samples      bool
-	SampleListen string
-	SamplesAt    string // host:port of a sample API elsewhere: only its templates are put
+	Listen    string  // of the Step Functions API
+	Sample    *Sample // served, and closed with the stack or by a New that fails; nil is none
+	SamplesAt string  // host:port of a sample API elsewhere: only its templates are put
 	// Renderer and Caller serve the Lambda function function.Name.
 	Renderer function.Renderer
 	Caller   function.Caller
@@ -71,7 +69,6 @@ type Stack struct {
 	backend *backend.Backend
 	server  *localsfn.Server
 	api     *lifecycle.Server
-	sample  *lifecycle.Server
 	lambda  *lifecycle.Server
 }
 
@@ -83,8 +80,8 @@ func New(ctx context.Context, o Options) (*Stack, []lifecycle.Service, error) {
 	}
 	s := &Stack{options: o}
 	services := []lifecycle.Service{{Name: "broker", Start: s.startBroker, Stop: s.stopBroker}}
-	listen := func(target **lifecycle.Server, name, addr string, anyPort bool, h http.Handler) error {
-		server, service, err := program.Listen(ctx, lifecycle.ServerOptions{Name: name, Addr: addr, Handler: h, Logger: o.Logger}, anyPort)
+	listen := func(target **lifecycle.Server, name, addr string, h http.Handler) error {
+		server, service, err := program.Listen(ctx, lifecycle.ServerOptions{Name: name, Addr: addr, Handler: h, Logger: o.Logger}, false)
 		if err != nil {
 			return fmt.Errorf("serve %s: %w", name, err)
 		}
@@ -92,13 +89,13 @@ func New(ctx context.Context, o Options) (*Stack, []lifecycle.Service, error) {
 		services = append(services, service)
 		return nil
 	}
-	err := listen(&s.lambda, "lambda endpoint", "127.0.0.1:0", false, lambdaHandler{function.New(o.Renderer, o.Caller, function.Options{Logger: o.Logger})})
-	if err == nil && o.Samples {
-		err = listen(&s.sample, "sample api", o.SampleListen, true, sampleapi.New())
+	err := listen(&s.lambda, "lambda endpoint", "127.0.0.1:0", lambdaHandler{function.New(o.Renderer, o.Caller, function.Options{Logger: o.Logger})})
+	if o.Sample != nil {
+		services = append(services, o.Sample.service)
 	}
 	services = append(services, lifecycle.Service{Name: "step functions", Start: s.startServer, Run: s.runServer, Ready: s.ready, Stop: s.closeBackend})
 	if err == nil {
-		err = listen(&s.api, "step functions api", o.Listen, false, s.handler())
+		err = listen(&s.api, "step functions api", o.Listen, s.handler())
 	}
 	if err != nil {
 		s.closeListeners()
@@ -109,7 +106,8 @@ func New(ctx context.Context, o Options) (*Stack, []lifecycle.Service, error) {
 
 // closeListeners gives back the addresses that were bound before one was taken.
 func (s *Stack) closeListeners() {
-	for _, server := range []*lifecycle.Server{s.lambda, s.sample, s.api} {
+	s.options.Sample.Close()
+	for _, server := range []*lifecycle.Server{s.lambda, s.api} {
 		if server != nil {
 			_ = server.Service().Stop(context.Background()) // nothing was served: there is nothing to lose
 		}
@@ -125,10 +123,10 @@ func (s *Stack) Transport() http.RoundTripper { return s.server.Transport() }
 
 // SampleURL is where the sample API is, or "" when it is not served.
 func (s *Stack) SampleURL() string {
-	if s.sample == nil {
+	if s.options.Sample == nil {
 		return ""
 	}
-	return s.sample.URL()
+	return s.options.Sample.server.URL()
 }
 
 // BrokerURL is where other processes reach the broker, or "".
@@ -306,8 +304,8 @@ func (s *Stack) deploy(ctx context.Context) error {
 		}
 	}
 	samples := s.options.SamplesAt
-	if s.sample != nil {
-		samples = s.sample.Addr()
+	if s.options.Sample != nil {
+		samples = s.options.Sample.Addr()
 	}
 	if samples == "" {
 		return nil

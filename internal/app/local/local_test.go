@@ -32,8 +32,8 @@ func join(t *testing.T, s *Stack, machine string) *backend.Backend {
 func TestStackStartsAgainOnItsData(t *testing.T) {
 	t.Parallel()
 	o := options(t)
-	o.Samples = true
 	for range 2 {
+		o.Sample = sample(t, "127.0.0.1:0")
 		s, stop := start(t, o)
 		b := join(t, s, "")
 		if err := b.Executions.Start(t.Context(), "r-1", []byte(`{"templateName":"none","method":"GET"}`)); err != nil {
@@ -110,9 +110,9 @@ func TestTakenAddress(t *testing.T) {
 	}
 	defer taken.Close()
 	o := options(t)
-	o.Samples, o.SampleListen = true, taken.Addr().String()
+	o.Sample = sample(t, taken.Addr().String())
 	s, _ := start(t, o)
-	if s.SampleURL() == "http://"+o.SampleListen {
+	if s.SampleURL() == "http://"+taken.Addr().String() {
 		t.Error("the sample API has an address that is taken")
 	}
 	o = options(t)

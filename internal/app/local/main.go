@@ -33,7 +33,7 @@ func Main(ctx context.Context, in config.Input, stderr io.Writer) int {
 }
 
 func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) error {
-	caller, err := httpcall.New(httpcall.Options{})
+	sample, caller, err := callPath(ctx, cfg, rt)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 	stack, services, err := New(ctx, Options{
 		Queue: cfg.Queue.Secret(), EventLog: cfg.EventLog.Secret(), DataDir: cfg.Data, Durability: cfg.Durability, BrokerListen: string(cfg.BrokerListen),
 		Templates: cfg.Templates.Secret(), Listen: string(cfg.Listen),
-		Samples: cfg.ServesSamples(), SampleListen: string(cfg.SampleListen), SamplesAt: cfg.SamplesAt(),
+		Sample: sample, SamplesAt: cfg.SamplesAt(),
 		Renderer: template.NewRenderer(template.Options{}), Caller: caller,
 		LambdaEndpoint: cfg.LambdaEndpoint.Secret(), SQSEndpoint: cfg.SQSEndpoint.Secret(), DynamoDBEndpoint: cfg.DynamoDBEndpoint.Secret(),
 		Region: cfg.Region, AccountID: cfg.AccountID, HistoryAge: cfg.HistoryAge, HistoryCount: cfg.HistoryCount,
@@ -61,6 +61,29 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 		return nil
 	}})
 	return group.Run(ctx)
+}
+
+// callPath makes what the Lambda endpoint calls with: it may call the sample API
+// as well, this one or the one elsewhere.
+func callPath(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) (sample *Sample, caller *httpcall.Client, err error) {
+	var own []string
+	if cfg.SamplesAt() != "" {
+		own = []string{cfg.SamplesAt()}
+	}
+	if cfg.ServesSamples() {
+		if sample, err = ListenSample(ctx, string(cfg.SampleListen), rt.Logger); err != nil {
+			return nil, nil, err
+		}
+		own = []string{sample.Addr()}
+	}
+	policy, err := cfg.Egress.Policy(own...)
+	if err == nil {
+		caller, err = httpcall.New(httpcall.Options{Egress: policy})
+	}
+	if err != nil {
+		sample.Close()
+	}
+	return sample, caller, err
 }
 
 // redacted is the broker's address without a password.

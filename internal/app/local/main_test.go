@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
 	"callfleet/internal/template"
 	"callfleet/internal/template/store"
@@ -22,15 +23,24 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func options(t *testing.T) Options {
 	t.Helper()
-	caller, err := httpcall.New(httpcall.Options{})
+	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(caller.Close)
 	return Options{
-		DataDir: t.TempDir(), Listen: "127.0.0.1:0", SampleListen: "127.0.0.1:0",
+		DataDir: t.TempDir(), Listen: "127.0.0.1:0",
 		Renderer: template.NewRenderer(template.Options{}), Caller: caller, Logger: slog.New(slog.DiscardHandler),
 	}
+}
+
+func sample(t *testing.T, addr string) *Sample {
+	t.Helper()
+	s, err := ListenSample(t.Context(), addr, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // start runs a stack until stop, which returns what its group returned.

@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
 	"callfleet/internal/blob"
@@ -27,8 +26,8 @@ type Options struct {
 	Bucket string
 	// Prefix begins every key, with a slash at its end; "" is none.
 	Prefix string
-	// Expiry is what Create tells the bucket, in whole days. Default
-	// DefaultExpiry.
+	// Expiry is what Create tells the bucket, in days, a part of one as a whole.
+	// Default DefaultExpiry.
 	Expiry time.Duration
 }
 
@@ -111,48 +110,6 @@ func (s *Store) Delete(ctx context.Context, url string) error {
 	return nil
 }
 
-// Check finds out whether the bucket is there and may be used.
-func (s *Store) Check(ctx context.Context) error {
-	_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.o.Bucket})
-	if err = translate(err); errors.Is(err, blob.ErrNotFound) {
-		err = errors.New("there is no such bucket")
-	}
-	if err != nil {
-		return fmt.Errorf("blob bucket %s: %w: make it with \"producer setup\" or deploy/cdk", s.o.Bucket, err)
-	}
-	return nil
-}
-
-// Create makes the bucket when it is missing, closed to the public as S3's are,
-// and with the rule that lets blobs expire.
-func (s *Store) Create(ctx context.Context) (made bool, err error) {
-	if _, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.o.Bucket}); err == nil {
-		return false, nil
-	} else if !errors.Is(translate(err), blob.ErrNotFound) {
-		return false, fmt.Errorf("make blob bucket %s: %w", s.o.Bucket, err)
-	}
-	in := &s3.CreateBucketInput{Bucket: &s.o.Bucket}
-	if s.region != "us-east-1" { // which is the one that must not be named
-		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(s.region)}
-	}
-	if _, err := s.client.CreateBucket(ctx, in); err != nil {
-		return false, fmt.Errorf("make blob bucket %s: %w", s.o.Bucket, err)
-	}
-	days := aws.Int32(max(1, int32(s.o.Expiry/(24*time.Hour))))
-	_, err = s.client.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{
-		Bucket: &s.o.Bucket,
-		LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{{
-			ID: aws.String("callfleet"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String(s.o.Prefix)},
-			Expiration:                     &types.LifecycleExpiration{Days: days},
-			AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(1)},
-		}}},
-	})
-	if err != nil {
-		return true, fmt.Errorf("let blobs of bucket %s expire: %w", s.o.Bucket, err)
-	}
-	return true, nil
-}
-
 // translate gives the errors of S3 the names of the seam: what S3 refuses once
 // it will refuse again, unless it says that there was too much of it.
 func translate(err error) error {
@@ -167,7 +124,7 @@ func translate(err error) error {
 	case code == http.StatusNotFound:
 		return fmt.Errorf("%w (%w)", blob.ErrNotFound, err)
 	case code == http.StatusForbidden:
-		return fmt.Errorf("%w: access denied: the role needs s3:GetObject, s3:PutObject, s3:AbortMultipartUpload and s3:DeleteObject on the bucket (%w)", blob.ErrRefused, err)
+		return fmt.Errorf("%w: access denied: the role needs s3:GetObject, s3:PutObject and s3:AbortMultipartUpload on the bucket's objects and s3:ListBucket on the bucket (%w)", blob.ErrRefused, err)
 	case code >= 400 && code < 500 && code != http.StatusRequestTimeout && code != http.StatusTooManyRequests:
 		return fmt.Errorf("%w: %w", blob.ErrRefused, err)
 	}

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"go.uber.org/goleak"
 
 	"callfleet/internal/awstest"
@@ -59,8 +61,70 @@ func TestCreate(t *testing.T) {
 		t.Error(err)
 	}
 	out, err := s.client.GetBucketLifecycleConfiguration(t.Context(), &s3.GetBucketLifecycleConfigurationInput{Bucket: &bucket})
-	if err != nil || len(out.Rules) != 1 || *out.Rules[0].Expiration.Days != 1 {
-		t.Errorf("rules %+v, %v, want one that expires after a day", out, err)
+	if err != nil || len(out.Rules) != 1 || *out.Rules[0].Expiration.Days != 2 {
+		t.Errorf("rules %+v, %v, want one that expires after two days", out, err)
+	}
+}
+
+// Rules that do not let every blob expire in time are told apart.
+func TestCheckExpiry(t *testing.T) {
+	t.Parallel()
+	moto := awstest.Moto(t)
+	rule := func(prefix string, days int32, parts bool) types.LifecycleRule {
+		r := types.LifecycleRule{Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: &prefix}}
+		if days > 0 {
+			r.Expiration = &types.LifecycleExpiration{Days: &days}
+		}
+		if parts {
+			r.AbortIncompleteMultipartUpload = &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(1)}
+		}
+		return r
+	}
+	off, tagged := rule("", 3, true), rule("", 3, true)
+	off.Status, tagged.Filter = types.ExpirationStatusDisabled, &types.LifecycleRuleFilter{Tag: &types.Tag{Key: aws.String("a"), Value: aws.String("b")}}
+	for name, row := range map[string]struct {
+		rules []types.LifecycleRule
+		days  int
+		says  string // "" is well
+	}{
+		"as made":             {nil, 3, ""},
+		"of the whole bucket": {[]types.LifecycleRule{rule("", 3, true)}, 3, ""},
+		"in two rules":        {[]types.LifecycleRule{rule("fleet/", 3, false), rule("", 0, true)}, 3, ""},
+		"the shortest counts": {[]types.LifecycleRule{rule("", 3, true), rule("fleet/", 1, true)}, 1, "keeps bodies 1 days by its lifecycle rule, and CALLFLEET_BLOB_EXPIRY says 3"},
+		"of another prefix":   {[]types.LifecycleRule{rule("fleet/answers/", 3, true)}, 0, `keeps bodies for ever: give it a lifecycle rule that expires objects under "fleet/" after 3 days`},
+		"off":                 {[]types.LifecycleRule{off}, 0, "for ever"},
+		"of some objects":     {[]types.LifecycleRule{tagged}, 0, "for ever"},
+		"parts stay":          {[]types.LifecycleRule{rule("fleet/", 3, false)}, 3, "parts of broken uploads"},
+		"none":                {[]types.LifecycleRule{}, 0, "for ever"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bucket := awstest.Name("blobs")
+			s := open(t, moto, Options{Bucket: bucket, Prefix: "fleet", Expiry: 3 * 24 * time.Hour})
+			var err error
+			switch {
+			case row.rules != nil && len(row.rules) == 0:
+				_, err = s.client.DeleteBucketLifecycle(t.Context(), &s3.DeleteBucketLifecycleInput{Bucket: &bucket})
+			case row.rules != nil:
+				_, err = s.client.PutBucketLifecycleConfiguration(t.Context(), &s3.PutBucketLifecycleConfigurationInput{
+					Bucket: &bucket, LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: row.rules},
+				})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept, err := s.CheckExpiry(t.Context())
+			if kept != time.Duration(row.days)*24*time.Hour || (err == nil) != (row.says == "") || err != nil && !strings.Contains(err.Error(), row.says) {
+				t.Errorf("%s, %v, want %d days and %q", kept, err, row.days, row.says)
+			}
+		})
+	}
+	s, err := New(moto.Config(), Options{Bucket: awstest.Name("never-made")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CheckExpiry(t.Context()); err == nil || !strings.Contains(err.Error(), "s3:GetLifecycleConfiguration") {
+		t.Errorf("without a bucket: %v", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -43,6 +44,8 @@ type conn struct {
 	raw       net.Conn // to look whether it is alive
 	transport *Transport
 	key       string
+	proxy     *url.URL // that requests are sent to as such; nil: the server, or a tunnel to it
+	direct    bool     // no proxy is between
 	reused    bool
 	idleSince time.Time // guarded by pool.mu
 
@@ -113,7 +116,12 @@ func (c *conn) send(req *http.Request) *sending {
 func (c *conn) write(req *http.Request) error {
 	w := writers.Get().(*bufio.Writer)
 	w.Reset(c.Conn)
-	err := req.Write(w)
+	var err error
+	if c.proxy == nil {
+		err = req.Write(w)
+	} else {
+		err = writeProxy(w, req, c.proxy)
+	}
 	if err == nil {
 		err = w.Flush()
 	}

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -22,9 +23,15 @@ import (
 type Options struct {
 	// Dial opens a connection; nil is net.Dialer's DialContext.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLS is the client's configuration; nil is Go's own.
+	// Proxy returns the proxy for a URL, whose scheme is http or https, and is
+	// asked once for each connection; a nil URL is none. Nil is none for any.
+	Proxy func(*url.URL) (*url.URL, error)
+	// DialProxy opens a connection to a proxy; nil is net.Dialer's DialContext.
+	DialProxy func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is the client's configuration; nil is Go's own. Below TLS 1.2 it does
+	// not go.
 	TLS *tls.Config
-	// TLSTimeout bounds a handshake. Default 10 s.
+	// TLSTimeout bounds a handshake, with a proxy too. Default 10 s.
 	TLSTimeout time.Duration
 	// HeaderTimeout bounds the wait for the head of an answer once the request
 	// is sent. Default: the context's deadline.
@@ -56,6 +63,12 @@ var (
 	ErrHeaderTimeout = errors.New("timeout while waiting for the head of the answer")
 	// ErrTLSTimeout says that a handshake took longer than TLSTimeout.
 	ErrTLSTimeout = errors.New("timeout of the TLS handshake")
+	// ErrProxyTimeout says that a proxy took longer than TLSTimeout to open a
+	// tunnel.
+	ErrProxyTimeout = errors.New("timeout while the proxy opened a tunnel")
+	// ErrProxyHost says that a request through a proxy names another host in its
+	// header than in its URL: it would go to that one.
+	ErrProxyHost = errors.New("a Host header that is not the URL's cannot pass through a proxy")
 )
 
 // New returns a transport; it opens no connection.
@@ -63,14 +76,18 @@ func New(o Options) *Transport {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
+	if o.DialProxy == nil {
+		o.DialProxy = (&net.Dialer{}).DialContext
+	}
 	o.TLSTimeout = cmp.Or(o.TLSTimeout, 10*time.Second)
 	o.IdlePerHost = cmp.Or(o.IdlePerHost, 2)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 60*time.Second)
 	o.MaxHeader = cmp.Or(o.MaxHeader, 64<<10)
 	if o.TLS == nil {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		o.TLS = &tls.Config{}
 	}
 	o.TLS = o.TLS.Clone()
+	o.TLS.MinVersion = max(o.TLS.MinVersion, tls.VersionTLS12)
 	o.TLS.NextProtos = nil // this is HTTP/1.1
 	if o.TLS.ClientSessionCache == nil {
 		o.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(256)
@@ -91,6 +108,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			closeBody(req)
 			return nil, ended(req.Context(), err)
+		}
+		if !c.passes(req) {
+			closeBody(req)
+			t.pool.put(c)
+			return nil, ErrProxyHost
 		}
 		res, err := c.exchange(req)
 		if err == nil {
@@ -140,6 +162,53 @@ func (t *Transport) connection(ctx context.Context, u *url.URL) (*conn, error) {
 }
 
 func (t *Transport) dial(ctx context.Context, u *url.URL, key string) (*conn, error) {
+	proxy, err := t.proxy(u)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{key: key, transport: t}
+	if proxy == nil {
+		c.raw, err = t.opts.Dial(ctx, "tcp", hostPort(u))
+		c.Conn, c.direct = c.raw, true
+	} else {
+		err = t.dialProxy(ctx, c, proxy, u)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "https" {
+		return c, nil
+	}
+	secure, err := t.handshake(ctx, c.Conn, u.Hostname())
+	if err != nil {
+		c.raw.Close()
+		return nil, err
+	}
+	c.Conn = secure
+	return c, nil
+}
+
+// handshake speaks TLS over raw, which stays the caller's to close.
+func (t *Transport) handshake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
+	cfg := t.opts.TLS
+	if cfg.ServerName == "" {
+		cfg = cfg.Clone()
+		cfg.ServerName = host
+	}
+	secure := tls.Client(raw, cfg)
+	ctx, cancel := context.WithTimeoutCause(ctx, t.opts.TLSTimeout, ErrTLSTimeout)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		if errors.Is(context.Cause(ctx), ErrTLSTimeout) {
+			return nil, ErrTLSTimeout
+		}
+		return nil, err
+	}
+	return secure, nil
+}
+
+// hostPort is where the server of u is.
+func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
 		port = "80"
@@ -147,31 +216,21 @@ func (t *Transport) dial(ctx context.Context, u *url.URL, key string) (*conn, er
 			port = "443"
 		}
 	}
-	raw, err := t.opts.Dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// Peer is the address of the server that res comes from; the zero Addr behind a
+// proxy, or when res is of no Transport.
+func Peer(res *http.Response) netip.Addr {
+	b, ok := res.Body.(*body)
+	if !ok || !b.conn.direct {
+		return netip.Addr{}
+	}
+	to, err := netip.ParseAddrPort(b.conn.raw.RemoteAddr().String())
 	if err != nil {
-		return nil, err
+		return netip.Addr{}
 	}
-	c := &conn{Conn: raw, raw: raw, key: key, transport: t}
-	if u.Scheme != "https" {
-		return c, nil
-	}
-	cfg := t.opts.TLS
-	if cfg.ServerName == "" {
-		cfg = cfg.Clone()
-		cfg.ServerName = u.Hostname()
-	}
-	secure := tls.Client(raw, cfg)
-	ctx, cancel := context.WithTimeoutCause(ctx, t.opts.TLSTimeout, ErrTLSTimeout)
-	defer cancel()
-	if err := secure.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		if errors.Is(context.Cause(ctx), ErrTLSTimeout) {
-			return nil, ErrTLSTimeout
-		}
-		return nil, err
-	}
-	c.Conn = secure
-	return c, nil
+	return to.Addr()
 }
 
 // ended is the cause of ctx when it has ended, whatever came of that.

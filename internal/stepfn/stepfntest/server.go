@@ -53,6 +53,7 @@ type fault struct {
 	code   string
 	status int
 	apply  bool // the call has its effect all the same
+	left   int  // calls that it is for
 }
 
 // New runs a server until the test ends.
@@ -96,19 +97,19 @@ func (s *Server) CloseTask(token string) {
 // Fail makes the next n calls of an operation fail with an error code; a
 // status of 500 and more is a fault of the server.
 func (s *Server) Fail(operation, code string, status, n int) {
-	s.fail(operation, fault{code, status, false}, n)
+	s.fail(operation, fault{code, status, false, n})
 }
 
 // FailAfter makes the next call of an operation have its effect and fail all
 // the same, as when the answer is lost.
 func (s *Server) FailAfter(operation string) {
-	s.fail(operation, fault{"InternalFailure", http.StatusInternalServerError, true}, 1)
+	s.fail(operation, fault{"InternalFailure", http.StatusInternalServerError, true, 1})
 }
 
-func (s *Server) fail(operation string, f fault, n int) {
+func (s *Server) fail(operation string, f fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults[operation] = append(s.faults[operation], slices.Repeat([]fault{f}, n)...)
+	s.faults[operation] = append(s.faults[operation], f)
 }
 
 // Recover ends the faults of an operation.
@@ -226,16 +227,27 @@ func (s *Server) serve(operation, parent string, in map[string]any) (any, error)
 	if parent != "" {
 		s.parents = append(s.parents, parent)
 	}
-	var f *fault
-	if list := s.faults[operation]; len(list) > 0 {
-		f, s.faults[operation] = &list[0], list[1:]
-		if !f.apply {
-			return nil, &apiError{f.code, f.status}
-		}
+	f := s.nextFault(operation)
+	if f != nil && !f.apply {
+		return nil, &apiError{f.code, f.status}
 	}
 	out, err := s.do(operation, in)
 	if f != nil {
 		return nil, &apiError{f.code, f.status}
 	}
 	return out, err
+}
+
+// nextFault is what the call that has come is to suffer, nil for nothing. The
+// caller holds mu.
+func (s *Server) nextFault(operation string) *fault {
+	list := s.faults[operation]
+	if len(list) == 0 {
+		return nil
+	}
+	f := &list[0]
+	if f.left--; f.left <= 0 {
+		s.faults[operation] = list[1:]
+	}
+	return f
 }

@@ -1,16 +1,27 @@
-// Package sandbox runs template text from outside: pongo2's syntax, with params
-// as the only names, bounded in steps, output and time, and with every value
-// escaped for the place it is printed in.
+// Package sandbox runs template text from outside: pongo2's syntax or Jinja2's,
+// with params as the only names, bounded in steps, output and time, and with
+// every value escaped for the place it is printed in.
+//
+//	text ─ token ─► tokens ─ parse ─► tree ─ Run ─► output, escaped for its position
+//	       pongo2's lexer,   one grammar  one evaluator:
+//	       or Jinja2's                    value, filter, method, escape
 //
 // # How pongo2 is used
 //
-// pongo2 reads the text: its lexer, its tokens with their positions, its
-// parser's interface. What the tokens mean is decided here, by one tag of ours
-// that takes in the whole document, because pongo2's own evaluator has no hooks
-// for what is promised: it prints nothing for an unknown name, has no loop
-// limit, cannot be stopped, prints 3.0 as 3.000000, reads "a and b or c" from
-// the right, and panics on 1/0. Its tags (ssi, include, import, extends, macro,
-// cycle, …) never see a token, so none of them can run.
+// pongo2 reads the text: its lexer, its tokens with their positions. What the
+// tokens mean is decided here, by one tag of ours that takes in the whole
+// document, because pongo2's own evaluator has no hooks for what is promised:
+// it prints nothing for an unknown name, has no loop limit, cannot be stopped,
+// prints 3.0 as 3.000000, reads "a and b or c" from the right, and panics on
+// 1/0. Its tags (ssi, include, import, extends, macro, cycle, …) never see a
+// token, so none of them can run.
+//
+// # Jinja2
+//
+// The engine jinja2 reads Jinja2 3.1 with StrictUndefined: besides the language
+// below its statements, expressions, filters, tests, functions, and the methods
+// of Python's texts, lists and dicts that change nothing. It prints null, lists
+// and objects as Python does. A test asks Jinja2 itself about both engines.
 //
 // # The language
 //
@@ -33,7 +44,8 @@
 // A name is a member of params; params itself is the whole object. A name that
 // is not there is an error, unless |default or "is defined" asks for it.
 //
-// Numbers print as they were written. Booleans print as True and False (in
+// Numbers of params print as they were written, those of the template as Python
+// prints them. Booleans print as True and False (in
 // JSON outside a string: true and false), as in pongo2 and Jinja2. null, lists
 // and objects do not print: the author says |tojson, |join or |default.
 //

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"callfleet/internal/template/sandbox/output"
+	"callfleet/internal/template/sandbox/tree"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -32,25 +33,11 @@ func ParseParams(data json.RawMessage) (Params, error) { return value.ParseParam
 
 // Run executes programs on one set of params, with one budget. It belongs to
 // one goroutine.
-type Run struct {
-	*value.Budget
-	params Params
-	out    output.Output
-}
+type Run struct{ run tree.Run }
 
 // NewRun starts a budget.
 func NewRun(ctx context.Context, params Params, limits Limits) *Run {
-	return &Run{Budget: value.NewBudget(ctx, limits), params: params}
-}
-
-// value evaluates to something that is there.
-func (r *Run) value(e expr, s *scope) (any, error) {
-	v, err := e.eval(r, s)
-	if err != nil {
-		return nil, err
-	}
-	if missing, ok := v.(value.Undefined); ok {
-		return nil, missing.MissingAt(e.At())
-	}
-	return v, nil
+	r := &Run{}
+	r.run.Start(ctx, params, limits)
+	return r
 }

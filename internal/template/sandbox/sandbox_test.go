@@ -20,7 +20,7 @@ const params = `{"name":"Ada \"L\" <x>&y/z?","n":3.0,"big":123456789012345678901
 
 // run compiles and runs one text.
 func run(ctx context.Context, text string, at sandbox.Position, params string) (string, error) {
-	p, err := sandbox.Compile(text, at)
+	p, err := sandbox.Compile(text, at, sandbox.Pongo2)
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +37,7 @@ func TestLanguage(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{`plain`, `plain`},
 		{`{{ name }}`, `Ada "L" <x>&y/z?`},
-		{`{{ n }} {{ big }} {{ i }} {{ 1.50 }}`, `3.0 123456789012345678901234567890 7 1.50`},
+		{`{{ n }} {{ big }} {{ i }} {{ 1.50 }}`, `3.0 123456789012345678901234567890 7 1.5`},
 		{`{{ t }} {{ f }}`, `True False`},
 		{`{{ user.name }} {{ user["b-c"] }} {{ user.in }} {{ params.user.name }} {{ params["i"] }}`, `Bob 1 4 Bob 7`},
 		{`{{ list.0 }}{{ list[1] }}{{ list[1 + 1] }}{{ matrix[0][1] }}`, `a2c2`},
@@ -120,7 +120,7 @@ func TestMistakesAtCompile(t *testing.T) {
 	} {
 		t.Run(tt.text, func(t *testing.T) {
 			t.Parallel()
-			_, err := sandbox.Compile(tt.text, sandbox.Text)
+			_, err := sandbox.Compile(tt.text, sandbox.Text, sandbox.Pongo2)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
@@ -137,7 +137,7 @@ func TestDangerousTagsAreRefused(t *testing.T) {
 		`{% lorem 9 w %}`, `{% filter upper %}{% endfilter %}`, `{% autoescape on %}{% endautoescape %}`, `{% callfleet_document %}`,
 		`{% firstof a b %}`, `{% spaceless %}{% endspaceless %}`, `{% templatetag openblock %}`, `{% widthratio 1 2 3 %}`,
 	} {
-		_, err := sandbox.Compile(text, sandbox.Text)
+		_, err := sandbox.Compile(text, sandbox.Text, sandbox.Pongo2)
 		if err == nil || !strings.Contains(err.Error(), "is not allowed") {
 			t.Errorf("%s: got %v", text, err)
 		}
@@ -323,7 +323,7 @@ func TestIsJSONValue(t *testing.T) {
 		`{{ a|tojson }}`: true, `{{ a|default:1|tojson }}`: true, `{{ a }}`: false, ` {{ a|tojson }}`: false, `x`: false, ``: false,
 		`{{ a|tojson|safe }}`: false, `{% if a %}{{ a|tojson }}{% endif %}`: false,
 	} {
-		p, err := sandbox.Compile(text, sandbox.Text)
+		p, err := sandbox.Compile(text, sandbox.Text, sandbox.Pongo2)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -104,12 +104,14 @@ func (f *Fleet) Output(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// env points a program at this fleet's servers.
+// env points a program at this fleet's servers, and lets it call APIs of this
+// machine.
 func (f *Fleet) env(program string) []string {
+	env := append(os.Environ(), "CALLFLEET_EGRESS_ALLOW=127.0.0.0/8")
 	if f.aws != nil {
-		return append(os.Environ(), f.aws...)
+		return append(env, f.aws...)
 	}
-	env := append(os.Environ(), "CALLFLEET_QUEUE=nats://"+f.broker,
+	env = append(env, "CALLFLEET_QUEUE=nats://"+f.broker,
 		"CALLFLEET_STEPFUNCTIONS=http://"+f.api, "CALLFLEET_TEMPLATES=nats://"+f.broker)
 	if program == "stepfunctions" {
 		// It is the broker: an empty URL makes it embed one.

@@ -65,6 +65,7 @@ var (
 	subnetForm  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
 	topicForm   = regexp.MustCompile(`^$|^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$`)
 	emailForm   = regexp.MustCompile(`^$|^[^@\s]+@[^@\s]+$`)
+	egressForm  = regexp.MustCompile(`^[A-Za-z0-9.*:/\[\], _-]*$`)
 	otlpForm    = regexp.MustCompile(`^$|^(https://)?[A-Za-z0-9.-]+:[0-9]{1,5}$`)
 )
 
@@ -79,6 +80,8 @@ func (k Knobs) check(p *problems) {
 	p.match("workerImage", k.WorkerImage, imageForm, "REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…")
 	p.match("producerImage", k.ProducerImage, imageForm, "REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…")
 	p.match("collectorImage", k.CollectorImage, imageForm, "REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…")
+	p.match("egressAllow", k.EgressAllow, egressForm, "HOST, *.DOMAIN, ADDRESS or NETWORK, each with an optional :PORT, separated by commas")
+	p.match("egressDeny", k.EgressDeny, egressForm, "HOST, *.DOMAIN, ADDRESS or NETWORK, each with an optional :PORT, separated by commas")
 	k.checkNetwork(p)
 	k.checkTasks(p)
 	k.checkTraces(p)

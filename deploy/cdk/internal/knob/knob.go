@@ -42,6 +42,9 @@ type Knobs struct {
 	ReportRate int `knob:"reportRate" default:"0" help:"SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat requests per second, of each, of one worker; 0 is the region's default quota (500 or 300); workers slow down by themselves when they reach it together."`
 	MaxBacklog int `knob:"maxBacklog" default:"2000" help:"Tasks waiting for workers above which no execution is started: requests wait where no clock runs."`
 
+	EgressAllow string `knob:"egressAllow" default:"" help:"Hosts, domains and networks that calls may go to although they are not public, such as api.corp:8443,10.1.0.0/16 (docs/egress.md); empty: none."`
+	EgressDeny  string `knob:"egressDeny" default:"" help:"The same for what they may not go to, whatever else is allowed."`
+
 	LambdaZip string `knob:"lambdaZip" default:"" help:"Zip file with cmd/lambda's bootstrap binary; set, the tutorial's state machine and its function GenericApiCallLambda are deployed too."`
 
 	Traces         string `knob:"traces" default:"xray" help:"Where the collector beside each task sends the fleet's traces: xray, otlp (Jaeger or any other, at otlpEndpoint), or off (no collector)."`

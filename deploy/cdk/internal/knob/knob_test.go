@@ -43,7 +43,7 @@ func TestMistakes(t *testing.T) {
 		"workerImage": "UPPER", "producerImage": "no-tag", "collectorImage": "", "vpcId": "vpc", "subnetIds": "net-1", "natGateways": 7,
 		"privateEndpoints": "true", "workerCpu": 300, "workerMemory": "many", "workerSlots": 0, "workerMin": 11, "workerSpotPercent": 101,
 		"backlogPerWorker": -1, "idleMinutes": 0, "starterTasks": 0, "starterCpu": "512", "starterMemory": 1500, "startRate": -1,
-		"reportRate": -1, "maxBacklog": 0, "lambdaZip": "/no/such.zip", "traces": "zipkin", "otlpEndpoint": "jaeger", "traceRatio": "2",
+		"reportRate": -1, "maxBacklog": 0, "egressAllow": "a;b", "egressDeny": "http://a?b", "lambdaZip": "/no/such.zip", "traces": "zipkin", "otlpEndpoint": "jaeger", "traceRatio": "2",
 		"logRetentionDays": 31, "logLevel": "loud", "machineLog": "SOME", "alarmTopicArn": "topic", "alarmEmail": "nobody",
 		"maxWaitSeconds": 1, "maxFailedPercent": 0, "workerMaximum": 3, "workermax": 3,
 	}

@@ -189,15 +189,20 @@ func rate(n int) string {
 // is scaling's, and a deployment must not set it back.
 func (p *parts) addWorker() {
 	k := p.knobs
+	environment := map[string]string{
+		"CALLFLEET_ROLES":         "call",
+		"CALLFLEET_WORKER_LISTEN": health,
+		"CALLFLEET_SLOTS":         strconv.Itoa(k.WorkerSlots),
+		"CALLFLEET_REPORT_RATE":   rate(k.ReportRate),
+	}
+	for name, rules := range map[string]string{"CALLFLEET_EGRESS_ALLOW": k.EgressAllow, "CALLFLEET_EGRESS_DENY": k.EgressDeny} {
+		if rules != "" {
+			environment[name] = rules
+		}
+	}
 	definition := p.newTask(program{
 		id: "Worker", name: "worker", image: k.WorkerImage, target: "worker",
-		cpu: k.WorkerCPU, memory: k.WorkerMemory, isServer: true,
-		environment: map[string]string{
-			"CALLFLEET_ROLES":         "call",
-			"CALLFLEET_WORKER_LISTEN": health,
-			"CALLFLEET_SLOTS":         strconv.Itoa(k.WorkerSlots),
-			"CALLFLEET_REPORT_RATE":   rate(k.ReportRate),
-		},
+		cpu: k.WorkerCPU, memory: k.WorkerMemory, isServer: true, environment: environment,
 		grants: append(p.workerGrants(), p.protectGrant()),
 	})
 	var strategy []*awsecs.CapacityProviderStrategy

@@ -93,6 +93,9 @@ func TestEnvironmentIsUnderstood(t *testing.T) {
 			t.Errorf("each of %d starters starts %s/s of %d/s, want %s", k.StarterTasks, got, k.StartRate, share)
 		}
 		worker := parsed(t, environment(t, container(t, v, "worker", "worker")))
+		if len(worker.Egress.Allow) != strings.Count(k.EgressAllow, ":") || len(worker.Egress.Deny) != strings.Count(k.EgressDeny, "*") {
+			t.Errorf("calls may go to %v, not to %v", worker.Egress.Allow, worker.Egress.Deny)
+		}
 		if !slices.Equal(worker.Roles, []string{"call"}) || worker.Slots != k.WorkerSlots {
 			t.Errorf("worker: %+v", worker)
 		}

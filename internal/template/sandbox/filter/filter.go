@@ -1,5 +1,5 @@
 // Package filter holds the filters of the template language. There are no
-// others: pongo2's own are out of reach.
+// others: pongo2's own are out of reach. Both engines have these:
 //
 //	tojson          any value as JSON, as it was written in params
 //	default:x       x for what is missing or null; "", 0 and false stay
@@ -10,6 +10,9 @@
 //	urlpath         the same, and an error for "", "." and ".."
 //	formencode      as urlencode, with + for a space
 //	b64encode       base64 with padding
+//	b64decode       the text of base64, with padding or without, of both alphabets
+//	hmac_sha256:k   HMAC-SHA256 of a text, in hex; hmac_sha256(k, "base64") in base64
+//	uuid            the UUID (version 5) that belongs to a text: the same each time
 //	quote_header    a quoted-string, for parameters of headers
 //	upper, lower, trim
 //	join:", "       the items of a list, with the separator between them
@@ -20,6 +23,7 @@ package filter
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -27,10 +31,12 @@ import (
 	"callfleet/internal/template/sandbox/value"
 )
 
-// Filter is one function of the language. Filters are pure.
+// Filter is one function of the language: a filter, a test, a method or a
+// function. Filters are pure.
 type Filter struct {
 	Apply            func(*Call) (any, error)
-	MinArgs, MaxArgs int
+	Params           []string // names of the arguments, in their order
+	MinArgs, MaxArgs int      // MaxArgs below 0 is any number
 	TakesUndefined   bool
 }
 
@@ -39,10 +45,29 @@ func (f *Filter) Arity() string {
 	switch {
 	case f.MaxArgs == 0:
 		return "no argument"
+	case f.MaxArgs < 0:
+		return fmt.Sprintf("at least %d arguments", f.MinArgs)
 	case f.MinArgs == f.MaxArgs:
 		return fmt.Sprintf("%d argument", f.MinArgs)
 	}
 	return fmt.Sprintf("%d to %d arguments", f.MinArgs, f.MaxArgs)
+}
+
+// Takes says what is wrong with n arguments and those that have names; "" is
+// nothing.
+func (f *Filter) Takes(n int, names []string) string {
+	for _, name := range names {
+		switch i := slices.Index(f.Params, name); {
+		case i < 0:
+			return fmt.Sprintf("has no argument %q", name)
+		case i < n:
+			return fmt.Sprintf("gets %q twice", name)
+		}
+	}
+	if n += len(names); n < f.MinArgs || f.MaxArgs >= 0 && n > f.MaxArgs {
+		return "takes " + f.Arity()
+	}
+	return ""
 }
 
 // Call is one use of a filter.
@@ -52,13 +77,45 @@ type Call struct {
 	Path  string // of what it is applied to, for messages
 	Of    any
 	Args  []any
+	Named *Named // nil without any
 }
 
-func (c *Call) errorf(format string, args ...any) error {
+// Named are arguments that are given by name.
+type Named struct {
+	Filter *Filter
+	List   []value.Member
+}
+
+// Members are the arguments that are given by name.
+func (c *Call) Members() []value.Member {
+	if c.Named == nil {
+		return nil
+	}
+	return c.Named.List
+}
+
+// Arg is the argument at i, given by place or by name.
+func (c *Call) Arg(i int) (any, bool) {
+	if i < len(c.Args) {
+		return c.Args[i], true
+	}
+	if c.Named == nil {
+		return nil, false
+	}
+	for _, m := range c.Named.List {
+		if i < len(c.Named.Filter.Params) && m.Key == c.Named.Filter.Params[i] {
+			return m.Value, true
+		}
+	}
+	return nil, false
+}
+
+// Errorf is an error at the call.
+func (c *Call) Errorf(format string, args ...any) error {
 	return value.ErrorAt(c.Place, format, args...)
 }
 
-// Lookup is nil for a name that is not in the list.
+// Lookup is nil for a name that is not in the list of filters of both engines.
 func Lookup(name string) *Filter {
 	switch name {
 	case "tojson":
@@ -77,10 +134,16 @@ func Lookup(name string) *Filter {
 		return &Filter{Apply: formEncoded}
 	case "b64encode":
 		return &Filter{Apply: base64Encode}
+	case "b64decode":
+		return &Filter{Apply: base64Decode}
+	case "hmac_sha256":
+		return &Filter{Apply: hmacSHA256, Params: []string{"key", "encoding"}, MinArgs: 1, MaxArgs: 2}
+	case "uuid":
+		return &Filter{Apply: nameUUID}
 	case "quote_header":
 		return &Filter{Apply: quoteHeader}
 	case "upper":
-		return &Filter{Apply: onText(strings.ToUpper)}
+		return &Filter{Apply: onText(upper)}
 	case "lower":
 		return &Filter{Apply: onText(strings.ToLower)}
 	case "trim":
@@ -97,18 +160,18 @@ func Lookup(name string) *Filter {
 	return nil
 }
 
-// text is what a filter on texts is applied to.
-func (c *Call) text() (string, error) {
+// Text is what a filter on texts is applied to.
+func (c *Call) Text() (string, error) {
 	s, ok := value.Printed(c.Of)
 	if !ok {
-		return "", c.errorf("%s is %s, the filter needs a text or a number", c.Path, value.KindOf(c.Of))
+		return "", c.Errorf("%s is %s, the filter needs a text or a number", c.Path, value.KindOf(c.Of))
 	}
 	return s, c.Grow(len(s), c.Place)
 }
 
 func onText(f func(string) string) func(*Call) (any, error) {
 	return func(c *Call) (any, error) {
-		s, err := c.text()
+		s, err := c.Text()
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +185,7 @@ func toJSON(c *Call) (any, error) {
 }
 
 func safe(c *Call) (any, error) {
-	s, err := c.text()
+	s, err := c.Text()
 	return value.Encoded{Text: s, As: value.AsIs}, err
 }
 
@@ -134,13 +197,13 @@ func required(c *Call) (any, error) {
 		}
 	}
 	if len(c.Args) == 0 {
-		return nil, c.errorf("%s is required", c.Path)
+		return nil, c.Errorf("%s is required", c.Path)
 	}
 	message, ok := c.Args[0].(string)
 	if !ok {
-		return nil, c.errorf("the message of required must be a text")
+		return nil, c.Errorf("the message of required must be a text")
 	}
-	return nil, c.errorf("%s is required: %s", c.Path, message)
+	return nil, c.Errorf("%s is required: %s", c.Path, message)
 }
 
 // orDefault replaces what is missing or null; empty texts and zero stay.
@@ -159,7 +222,7 @@ func formEncoded(c *Call) (any, error) { return c.encode(escape.Form) }
 func (c *Call) encode(f func(string) string) (any, error) {
 	o, ok := c.Of.(*value.Object)
 	if !ok {
-		s, err := c.text()
+		s, err := c.Text()
 		return value.Encoded{Text: f(s), As: value.AsURL}, err
 	}
 	if err := c.Open(o, c.Place); err != nil {
@@ -169,7 +232,7 @@ func (c *Call) encode(f func(string) string) (any, error) {
 	for i, m := range o.Members {
 		s, ok := value.Printed(m.Value)
 		if !ok {
-			return nil, c.errorf("%s.%s is %s and has no place in a query or form", c.Path, m.Key, value.KindOf(m.Value))
+			return nil, c.Errorf("%s.%s is %s and has no place in a query or form", c.Path, m.Key, value.KindOf(m.Value))
 		}
 		if err := c.Grow(b.Len()+len(m.Key)+len(s), c.Place); err != nil {
 			return nil, err
@@ -185,26 +248,26 @@ func (c *Call) encode(f func(string) string) (any, error) {
 }
 
 func urlPathSegment(c *Call) (any, error) {
-	s, err := c.text()
+	s, err := c.Text()
 	if err == nil && (s == "" || s == "." || s == "..") {
-		err = c.errorf("%s is empty or dots, which is no path segment", c.Path)
+		err = c.Errorf("%s is empty or dots, which is no path segment", c.Path)
 	}
 	return value.Encoded{Text: escape.Percent(s), As: value.AsURL}, err
 }
 
 func base64Encode(c *Call) (any, error) {
-	s, err := c.text()
+	s, err := c.Text()
 	return base64.StdEncoding.EncodeToString([]byte(s)), err
 }
 
 // quoteHeader makes a quoted-string (RFC 9110 §5.6.4).
 func quoteHeader(c *Call) (any, error) {
-	s, err := c.text()
+	s, err := c.Text()
 	if err != nil {
 		return nil, err
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return nil, c.errorf("%s holds a control character, which a header cannot carry", c.Path)
+		return nil, c.Errorf("%s holds a control character, which a header cannot carry", c.Path)
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`, nil
 }
@@ -214,12 +277,12 @@ func join(c *Call) (any, error) {
 	if len(c.Args) > 0 {
 		var ok bool
 		if separator, ok = value.Printed(c.Args[0]); !ok {
-			return nil, c.errorf("the separator of join must be a text")
+			return nil, c.Errorf("the separator of join must be a text")
 		}
 	}
 	l, ok := c.Of.(*value.List)
 	if !ok {
-		return nil, c.errorf("%s is %s, join needs a list", c.Path, value.KindOf(c.Of))
+		return nil, c.Errorf("%s is %s, join needs a list", c.Path, value.KindOf(c.Of))
 	}
 	if err := c.Open(l, c.Place); err != nil {
 		return nil, err
@@ -228,14 +291,14 @@ func join(c *Call) (any, error) {
 	for i, item := range l.Items {
 		s, ok := value.Printed(item)
 		if !ok {
-			return nil, c.errorf("item %d of %s is %s, join needs texts and numbers", i+1, c.Path, value.KindOf(item))
+			return nil, c.Errorf("item %d of %s is %s, join needs texts and numbers", i+1, c.Path, value.KindOf(item))
 		}
 		if i > 0 {
 			b.WriteString(separator)
 		}
 		b.WriteString(s)
 		if b.Len() > c.MaxOutput() {
-			return nil, c.errorf("makes more than %d bytes", c.MaxOutput())
+			return nil, c.Errorf("makes more than %d bytes", c.MaxOutput())
 		}
 	}
 	return b.String(), c.Step(c.Place, len(l.Items)+b.Len()/64)
@@ -252,7 +315,7 @@ func length(c *Call) (any, error) {
 	}
 	s, ok := value.TextOf(c.Of)
 	if !ok {
-		return nil, c.errorf("%s is %s and has no length", c.Path, value.KindOf(c.Of))
+		return nil, c.Errorf("%s is %s and has no length", c.Path, value.KindOf(c.Of))
 	}
 	return value.WholeNumber(utf8.RuneCountInString(s)), c.Step(c.Place, len(s)/64)
 }
@@ -271,7 +334,7 @@ func (c *Call) item(first bool) (any, error) {
 			return l.Items[n-1], nil
 		}
 	} else if s, ok := value.TextOf(c.Of); !ok {
-		return nil, c.errorf("%s is %s, the filter needs a list or a text", c.Path, value.KindOf(c.Of))
+		return nil, c.Errorf("%s is %s, the filter needs a list or a text", c.Path, value.KindOf(c.Of))
 	} else if s != "" {
 		_, size := utf8.DecodeRuneInString(s)
 		if first {

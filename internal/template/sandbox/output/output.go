@@ -32,9 +32,11 @@ type Output struct {
 
 	inString, escaped bool // JSON: what has been written ends inside a string
 	part              urlPart
+	// Python prints null, lists and objects as Python does, but in URLs.
+	Python bool
 }
 
-type urlPart int
+type urlPart int8
 
 const (
 	urlStart urlPart = iota // scheme
@@ -47,6 +49,13 @@ const (
 // New appends to buf at most max bytes.
 func New(buf []byte, max int, at Position) Output {
 	return Output{Buf: buf, start: len(buf), max: max, at: at}
+}
+
+// Nested takes text on the way to o: all that are open share one bound.
+func (o *Output) Nested() Output {
+	n := New(nil, max(1, o.max-(len(o.Buf)-o.start)), Text)
+	n.Python = o.Python
+	return n
 }
 
 // write appends what needs no escaping any more.
@@ -105,6 +114,13 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 		return o.jsonValue(g, v, path, at)
 	}
 	s, ok := value.Printed(v)
+	if !ok && o.Python && o.at != URL {
+		var err error
+		if s, err = g.Str(v, at); err != nil {
+			return err
+		}
+		ok = true
+	}
 	if !ok {
 		return value.ErrorAt(at, "%s is %s, which does not print: write |tojson, |join or |default", path, value.KindOf(v))
 	}
@@ -141,7 +157,10 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 func (o *Output) jsonValue(g *value.Budget, v any, path string, at value.Place) error {
 	switch v := v.(type) {
 	case value.Encoded:
-		if v.As == value.AsJSON || v.As == value.AsIs {
+		switch v.As {
+		case value.AsJSON: // whole, so that it leads nowhere else
+			return o.write(v.Text)
+		case value.AsIs:
 			return o.Static(v.Text)
 		}
 	case string:

@@ -57,6 +57,7 @@ type Limits struct {
 	MaxSteps  int // operations of all programs together
 	// Timeout bounds all programs together, to a fraction of a millisecond.
 	Timeout time.Duration
+	Clock   func() time.Time // what now() reads; nil is the machine's
 }
 
 // Budget is what one rendering may still spend. It belongs to one goroutine.
@@ -67,11 +68,25 @@ type Budget struct {
 	// deadline is set at the first look at the clock, which few programs live
 	// to see.
 	deadline time.Time
+	now      *time.Time // what now() says, once it was asked
 }
 
 // NewBudget starts a budget, which the end of ctx ends as well.
 func NewBudget(ctx context.Context, limits Limits) *Budget {
 	return &Budget{ctx: ctx, limits: limits}
+}
+
+// Now is the time of the rendering: the same whenever it is asked.
+func (g *Budget) Now() time.Time {
+	if g.now == nil {
+		now := time.Now
+		if g.limits.Clock != nil {
+			now = g.limits.Clock
+		}
+		t := now()
+		g.now = &t
+	}
+	return *g.now
 }
 
 // MaxOutput is the longest text that may be made.

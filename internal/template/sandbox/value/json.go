@@ -36,11 +36,14 @@ func (g *Budget) ToJSON(v any, at Place) (string, error) {
 	if s, ok := v.(string); ok {
 		return `"` + escape.JSON(s) + `"`, g.Grow(len(s), at)
 	}
-	b, err := g.appendJSON(nil, v, at)
+	b, err := g.appendJSON(nil, v, at, 0)
 	return string(b), err
 }
 
-func (g *Budget) appendJSON(b []byte, v any, at Place) ([]byte, error) {
+func (g *Budget) appendJSON(b []byte, v any, at Place, depth int) ([]byte, error) {
+	if depth > maxEqualDepth {
+		return nil, ErrorAt(at, "values are nested more than %d deep", maxEqualDepth)
+	}
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...), nil
@@ -56,12 +59,15 @@ func (g *Budget) appendJSON(b []byte, v any, at Place) ([]byte, error) {
 		}
 		return g.appendString(b, v.Text, at)
 	case *Object:
+		if v.raw == "" {
+			return g.appendObject(b, v, at, depth)
+		}
 		return g.appendRaw(b, v.raw, at)
 	case *List:
 		if v.raw != "" {
 			return g.appendRaw(b, v.raw, at)
 		}
-		return g.appendList(b, v, at)
+		return g.appendList(b, v, at, depth)
 	}
 	return nil, ErrorAt(at, "%s has no JSON", KindOf(v))
 }
@@ -91,14 +97,14 @@ func (g *Budget) appendRaw(b []byte, raw string, at Place) ([]byte, error) {
 
 // appendList writes a list that the template made. The lists in it may be the
 // same one many times over: the bound on the text is what ends that.
-func (g *Budget) appendList(b []byte, l *List, at Place) ([]byte, error) {
+func (g *Budget) appendList(b []byte, l *List, at Place, depth int) ([]byte, error) {
 	b = append(b, '[')
 	for i, item := range l.Items {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		var err error
-		if b, err = g.appendJSON(b, item, at); err != nil {
+		if b, err = g.appendJSON(b, item, at, depth+1); err != nil {
 			return nil, err
 		}
 		if err := g.Grow(len(b), at); err != nil {
@@ -106,6 +112,23 @@ func (g *Budget) appendList(b []byte, l *List, at Place) ([]byte, error) {
 		}
 	}
 	return append(b, ']'), nil
+}
+
+func (g *Budget) appendObject(b []byte, o *Object, at Place, depth int) ([]byte, error) {
+	b = append(b, '{')
+	for i, m := range o.Members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = g.appendString(b, m.Key, at); err != nil {
+			return nil, err
+		}
+		if b, err = g.appendJSON(append(b, ':'), m.Value, at, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
 }
 
 // WholeNumber is n as a Number.

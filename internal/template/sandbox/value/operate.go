@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Arithmetic joins two values by +, -, *, / or %: numbers, and texts by +.
+// Arithmetic joins two values by +, -, *, /, //, % or **: numbers, texts and
+// lists as far as Python does.
 func (g *Budget) Arithmetic(op string, left, right any, at Place) (any, error) {
 	if op == "+" {
 		a, okA := TextOf(left)
@@ -19,17 +20,25 @@ func (g *Budget) Arithmetic(op string, left, right any, at Place) (any, error) {
 			return a + b, nil
 		}
 	}
-	a, okA := left.(Number)
-	b, okB := right.(Number)
+	if v, err := g.onSequences(op, left, right, at); v != nil || err != nil {
+		return v, err
+	}
+	if format, ok := TextOf(left); ok && op == "%" {
+		return g.Format(format, right, at)
+	}
+	a, okA := NumberOf(left)
+	b, okB := NumberOf(right)
 	if !okA || !okB {
 		return nil, ErrorAt(at, "%s does not join %s and %s", op, KindOf(left), KindOf(right))
 	}
 	m, okM := Integer(a)
 	n, okN := Integer(b)
-	if (op == "/" || op == "%") && !Truth(b) {
+	if (op == "/" || op == "%" || op == "//") && !Truth(b) {
 		return nil, ErrorAt(at, "division by zero")
 	}
-	if okM && okN && op != "/" {
+	if whole := !a.IsFloat() && !b.IsFloat(); whole && (!okM || !okN) {
+		return nil, ErrorAt(at, "%s takes no whole number as large as that", op)
+	} else if whole && op != "/" && (op != "**" || n >= 0) {
 		return wholeArithmetic(op, m, n, at)
 	}
 	return floatArithmetic(op, a, b, at)
@@ -45,6 +54,16 @@ func wholeArithmetic(op string, m, n int64, at Place) (any, error) {
 		x.Sub(x, y)
 	case "*":
 		x.Mul(x, y)
+	case "**":
+		if n > 64 && m != 0 && m != 1 && m != -1 {
+			return nil, ErrorAt(at, "the result of %s is too large", op)
+		}
+		x.Exp(x, y, nil)
+	case "//": // rounded down, as in Jinja2
+		m := new(big.Int)
+		if x.DivMod(x, y, m); m.Sign() != 0 && n < 0 {
+			x.Sub(x, big.NewInt(1))
+		}
 	case "%": // the sign of the divisor, as in Jinja2
 		x.Mod(x, new(big.Int).Abs(y))
 		if n < 0 && x.Sign() != 0 {
@@ -72,6 +91,10 @@ func floatArithmetic(op string, a, b Number, at Place) (any, error) {
 		x *= y
 	case "/":
 		x /= y
+	case "//":
+		x = math.Floor(x / y)
+	case "**":
+		x = math.Pow(x, y)
 	case "%":
 		if x = math.Mod(x, y); x != 0 && (x < 0) != (y < 0) {
 			x += y
@@ -143,8 +166,8 @@ func compareNumbers(a, b Number) (int, bool) {
 
 // Compare orders two numbers, or two texts; op is for messages.
 func Compare(op string, left, right any, at Place) (int, error) {
-	if a, ok := left.(Number); ok {
-		if b, ok := right.(Number); ok {
+	if a, ok := NumberOf(left); ok {
+		if b, ok := NumberOf(right); ok {
 			if order, ok := compareNumbers(a, b); ok {
 				return order, nil
 			}
@@ -170,19 +193,17 @@ func (g *Budget) Equal(left, right any, at Place, depth int) (bool, error) {
 		b, ok := TextOf(right)
 		return ok && a == b, g.Step(at, 1+len(a)/64)
 	}
-	switch a := left.(type) {
-	case nil:
-		return right == nil, nil
-	case bool:
-		b, ok := right.(bool)
-		return ok && a == b, nil
-	case Number:
-		b, ok := right.(Number)
+	if a, ok := NumberOf(left); ok {
+		b, ok := NumberOf(right)
 		if !ok {
 			return false, nil
 		}
 		order, comparable := compareNumbers(a, b)
 		return comparable && order == 0 || a == b, nil
+	}
+	switch a := left.(type) {
+	case nil:
+		return right == nil, nil
 	case *List:
 		b, ok := right.(*List)
 		if !ok {
@@ -203,7 +224,7 @@ func (g *Budget) equalLists(a, b *List, at Place, depth int) (bool, error) {
 	if err := g.Open(a, at); err != nil {
 		return false, err
 	}
-	if err := g.Open(b, at); err != nil || len(a.Items) != len(b.Items) {
+	if err := g.Open(b, at); err != nil || len(a.Items) != len(b.Items) || a.Tuple != b.Tuple {
 		return false, err
 	}
 	for i := range a.Items {

@@ -19,14 +19,17 @@ type Number string
 // List is an array. List and Object know the JSON they came from, and take it
 // apart when somebody looks inside.
 type List struct {
-	raw   string // "" for a list that the template made
-	Items []any  // after Budget.Open
+	raw   string   // "" for a list that the template made
+	Items []any    // after Budget.Open
+	View  string   // what Python calls it when it is no list
+	Tuple bool     // made by the template, and printed with ()
+	Names []string // of the items, if they have any
 	split bool
 }
 
 // Object is an object, its members in their order.
 type Object struct {
-	raw     string
+	raw     string   // "" for an object that the template made
 	Members []Member // after Budget.Open
 	split   bool
 }
@@ -38,7 +41,10 @@ type Member struct {
 }
 
 // Undefined is a name that is not there; it may be asked about, not used.
-type Undefined struct{ Path, Reason string }
+type Undefined struct {
+	Path, Reason string
+	Soft         bool // used as "": an if without else
+}
 
 // Encoded is text that a filter has made fit for a place.
 type Encoded struct {
@@ -243,6 +249,10 @@ func KindOf(v any) string {
 		return "a number"
 	case *List:
 		return "a list"
+	case Undefined:
+		return "missing"
+	case Callable:
+		return "a function"
 	}
 	return "an object"
 }
@@ -282,7 +292,7 @@ func Truth(v any) bool {
 	case *List:
 		return len(v.Items) > 0 || v.raw != "" && !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
 	case *Object:
-		return len(v.Members) > 0 || !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
+		return len(v.Members) > 0 || v.raw != "" && !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
 	}
 	return true
 }
