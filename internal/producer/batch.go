@@ -67,16 +67,41 @@ func (s *session) assign(good []candidate) {
 	}
 }
 
+// sift takes out the calls that cannot be made, which must not be in a batch
+// with others. That is written down before the batch is, so that a resumed run
+// puts the same calls into it, whatever their templates declare by then.
+func (s *session) sift(ctx context.Context, all []candidate) (good []candidate, refused []journal.Result) {
+	if !s.batching() {
+		return all, nil
+	}
+	for _, c := range all {
+		r := c.request
+		err := s.deps.Checker.Check(ctx, r)
+		if len(r.Params) > s.opts.ClaimAbove {
+			r.Params = nil // it has not to fit into a message
+		}
+		if err == nil {
+			_, err = call.EncodeRequest(r)
+		}
+		if err == nil {
+			good = append(good, c)
+			continue
+		}
+		f, ok := errors.AsType[*call.Failure](err)
+		if !ok {
+			f = &call.Failure{Name: BadInput, Cause: err.Error()}
+		}
+		refused = append(refused, refusal(c, f))
+	}
+	return good, refused
+}
+
 // pack makes the messages of batches, one for each execution, and the results of
-// calls that cannot be in one.
+// calls whose batch cannot be packed.
 func (s *session) pack(ctx context.Context, good []candidate) (msgs []queue.Message, refused []journal.Result, err error) {
 	var ids []string
 	calls := map[string][]candidate{}
 	for _, c := range good {
-		if _, err := call.EncodeRequest(c.request); err != nil {
-			refused = append(refused, refusal(c, &call.Failure{Name: BadInput, Cause: err.Error()}))
-			continue
-		}
 		if calls[c.batch] == nil {
 			ids = append(ids, c.batch)
 		}

@@ -186,7 +186,8 @@ func ignoreInterrupt(ctx context.Context) error {
 // and hands the messages to g.
 func (s *session) prepare(intake, work context.Context, batch []callfile.Line, g *errgroup.Group) error {
 	good, bad := s.check(batch)
-	if err := s.record(bad); err != nil {
+	good, refused := s.sift(work, good)
+	if err := s.record(append(bad, refused...)); err != nil {
 		return err
 	}
 	if len(good) == 0 {

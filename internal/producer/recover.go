@@ -44,6 +44,7 @@ func (s *session) recover(ctx context.Context) error {
 		switch {
 		case err == nil && b == nil && !done:
 			return fmt.Errorf("journal is damaged: line %d is in no batch", l.Number)
+		case err == nil && s.batching() && s.refused.Has(l.Number): // it was never in it
 		case err == nil:
 			again.calls, again.done = append(again.calls, candidate{line: l.Number, request: r}), append(again.done, done)
 		case !done:

@@ -25,6 +25,7 @@ type session struct {
 	path    string // of the call file
 	journal *journal.Run
 	state   *journal.State // what earlier processes did; read only after begin
+	refused journal.Lines  // those that were bad input; read only after begin
 	tracing *span.Maker
 	open    *window.Window
 	checker requestid.Checker
@@ -126,10 +127,18 @@ func (s *session) resume() error {
 	if err := s.resumable(); err != nil {
 		return errors.Join(err, run.Close())
 	}
-	if s.state, err = run.Replay(s.stats.Add); err != nil {
+	if s.state, err = run.Replay(s.recall); err != nil {
 		return errors.Join(err, run.Close())
 	}
 	return nil
+}
+
+// recall takes up a result of an earlier process.
+func (s *session) recall(r journal.Result) {
+	s.stats.Add(r)
+	if r.Error == string(BadInput) {
+		s.refused.Add(r.Line)
+	}
 }
 
 func (s *session) resumable() error {
