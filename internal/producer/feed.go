@@ -91,16 +91,20 @@ func (s *session) take(ctx context.Context, events []*queue.Delivery) error {
 	return g.Wait()
 }
 
-// result is the result of an outcome, if it is the first one of an open call.
-func (s *session) result(o call.Outcome) (journal.Result, bool) {
+// results are those of the open calls that an outcome is of: the first one
+// counts.
+func (s *session) results(ctx context.Context, o call.Outcome) ([]journal.Result, error) {
+	if s.batching() {
+		return s.packer().Results(ctx, o, s.open)
+	}
 	if !o.Status.Ended() {
-		return journal.Result{}, false
+		return nil, nil
 	}
 	c, ok := s.open.Take(o.ID)
 	if !ok {
-		return journal.Result{}, false
+		return nil, nil
 	}
-	return journal.ResultOf(o, sentAs(c)), true
+	return []journal.Result{journal.ResultOf(o, journal.Sent{Line: c.Line, At: c.Sent, TraceID: c.TraceID})}, nil
 }
 
 // reconcile asks for the outcomes of calls that have been open for long while

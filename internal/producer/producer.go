@@ -17,6 +17,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/journal"
+	"callfleet/internal/producer/pack"
 	"callfleet/internal/producer/report"
 	"callfleet/internal/producer/requestid"
 	"callfleet/internal/queue"
@@ -42,7 +43,7 @@ type Deps struct {
 	// input.
 	Claims Claims
 	// Batches is needed for Options.PerExecution.
-	Batches Batches
+	Batches pack.Store
 }
 
 // Claims puts large params of a request elsewhere.

@@ -15,7 +15,7 @@ import (
 	"callfleet/internal/blob"
 	"callfleet/internal/call"
 	"callfleet/internal/config"
-	"callfleet/internal/producer"
+	"callfleet/internal/producer/param"
 	"callfleet/internal/template"
 	"callfleet/internal/template/store"
 )
@@ -175,7 +175,7 @@ func (c *cli) templateRemove(ctx context.Context) (int, error) {
 
 // templateRender is "producer template render".
 func (c *cli) templateRender(ctx context.Context) (int, error) {
-	params, err := producer.ParseParams(c.cfg.Template.Render.Params)
+	params, err := param.Parse(c.cfg.Template.Render.Params)
 	if err != nil {
 		return config.ExitUsage, err
 	}
