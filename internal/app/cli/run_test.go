@@ -127,6 +127,7 @@ func TestResumeCommand(t *testing.T) {
 			"my calls.jsonl", "it's", config.Run{Results: "out.jsonl"}},
 		"producer run c --run r --resume --direct --embedded": {
 			"c", config.DefaultData, config.Run{Results: config.DefaultResults, Direct: true, Embedded: true}},
+		"producer run c --run r --resume --batch 100": {"c", config.DefaultData, config.Run{Results: config.DefaultResults, Batch: 100}},
 	} {
 		c := &cli{cfg: &config.Producer{Run: row.run, Embeddable: config.Embeddable{Data: row.data}}}
 		if got := c.resumeCommand(row.file, "r"); got != want {
