@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"callfleet/internal/stepfn"
 )
 
@@ -49,7 +47,7 @@ func (s *stage) histories(ctx context.Context, f *figures) error {
 		machine = "call-batch"
 	}
 	client, err := stepfn.New(stepfn.Options{
-		Config: aws.Config{Region: "us-east-1"}, Endpoint: s.fleet.API(),
+		Endpoint:     s.fleet.API(),
 		StateMachine: "arn:aws:states:us-east-1:000000000000:stateMachine:" + machine,
 	})
 	if err != nil {
