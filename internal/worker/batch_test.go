@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,6 +10,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"callfleet/internal/batch"
 	"callfleet/internal/blob/fileblob"
@@ -323,5 +327,56 @@ func TestBatchWithFailures(t *testing.T) {
 	none.run(t)
 	if task := none.settled(t, "batch"); task.Error != string(call.BlobUnavailable) || !strings.Contains(task.Cause, "CALLFLEET_BLOBS") {
 		t.Errorf("without a store: %+v", task)
+	}
+}
+
+// A call of a batch is in the trace of its own request, with a link to the batch.
+func TestTraceOfABatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t, time.Minute, answer)
+	b.batches(t)
+	spans := tracetest.NewSpanRecorder()
+	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
+	b.opts.TracerProvider = tp
+	const own = "00-0123456789abcdef0123456789abcdef-1111111111111111-01"
+	b.send(t, 1, func(task *call.Task) {
+		task.ID, task.Token = "run-batch-1", "batch"
+		task.Batch = &call.Batch{Count: 2, TimeoutSeconds: 960, Calls: []call.BatchCall{
+			{ID: "a", Params: json.RawMessage(`{"id":1}`), Trace: &call.Trace{Parent: own}}, {ID: "b", Params: json.RawMessage(`{"id":2}`)},
+		}}
+	})
+	_, stop := b.run(t)
+	b.settled(t, "batch")
+	must(t, stop())
+	var task trace.ReadOnlySpan
+	calls := map[string]trace.ReadOnlySpan{}
+	for _, s := range spans.Ended() {
+		switch s.Name() {
+		case "process tasks":
+			task = s
+		case "process call":
+			calls[values([]trace.ReadOnlySpan{s}, "callfleet.request.id")[0]] = s
+		}
+	}
+	if task == nil || len(calls) != 2 {
+		t.Fatalf("got the task's span %v and those of %d calls", task, len(calls))
+	}
+	if got := calls["a"].Parent(); got.SpanID().String() != "1111111111111111" || got.TraceID() == task.SpanContext().TraceID() {
+		t.Errorf("the parent of a is %s, want its request", got.SpanID())
+	}
+	if calls["b"].Parent().SpanID() != task.SpanContext().SpanID() {
+		t.Error("b, which has no trace of its own, is not under the batch")
+	}
+	for id, s := range calls {
+		if links := s.Links(); len(links) != 1 || links[0].SpanContext.SpanID() != task.SpanContext().SpanID() {
+			t.Errorf("%s has links %v, want the batch", id, links)
+		}
+		if got := values([]trace.ReadOnlySpan{s}, "callfleet.status_code"); len(got) != 1 || got[0] != "200" {
+			t.Errorf("%s has status codes %v", id, got)
+		}
+	}
+	if got := values([]trace.ReadOnlySpan{task}, "callfleet.batch.succeeded"); len(got) != 1 || got[0] != "2" {
+		t.Errorf("the batch has succeeded=%v", got)
 	}
 }
