@@ -313,10 +313,14 @@ func TestCallsThatAreNotThere(t *testing.T) {
 func TestManifest(t *testing.T) {
 	t.Parallel()
 	s := batch.New(files(t))
-	for n, small := range map[int]bool{3: true, 100: false} {
-		m, err := s.Run(t.Context(), batch.Work{ID: fmt.Sprint("b", n), Calls: calls(n), Call: (&api{}).call, Lanes: make(lanes, 1)})
-		if err != nil || (m.Results != nil) != small || (m.ResultsRef == nil) != small {
-			t.Errorf("%d calls: %d results, reference %+v, %v", n, len(m.Results), m.ResultsRef, err)
+	for id, row := range map[string]struct {
+		n, room int
+		small   bool
+	}{"little": {3, 0, true}, "much": {100, 0, false}, "no-room": {3, 1 << 10, false}, "room": {3, 8 << 10, true}} {
+		n := row.n
+		m, err := s.Run(t.Context(), batch.Work{ID: id, Calls: calls(n), Call: (&api{}).call, Lanes: make(lanes, 1), Room: row.room})
+		if err != nil || (m.Results != nil) != row.small || (m.ResultsRef == nil) != row.small {
+			t.Errorf("%s: %d results, reference %+v, %v", id, len(m.Results), m.ResultsRef, err)
 		}
 		text, err := call.EncodeManifest(m)
 		if err != nil || len(text) > 32<<10 {

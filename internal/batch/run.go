@@ -32,6 +32,9 @@ type Work struct {
 	Call func(ctx context.Context, c call.BatchCall) (call.CallOutcome, error)
 	// Lanes are slots besides the one that the batch itself has.
 	Lanes Lanes
+	// Room is how many bytes of results the output may take; 0 is as many as may
+	// ever be there.
+	Room int
 	// Leaving, when it is closed, lets the calls under way come to their end and
 	// begins none.
 	Leaving <-chan struct{}
@@ -55,7 +58,7 @@ func (s *Store) Run(ctx context.Context, w Work) (call.Manifest, error) {
 	for i, c := range w.Calls {
 		outcomes[i] = r.outcomes[c.ID]
 	}
-	return s.finish(ctx, w.ID, outcomes)
+	return s.finish(ctx, w, outcomes)
 }
 
 // run is a batch under way.

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -124,19 +125,19 @@ func (s *Store) Outcomes(ctx context.Context, o call.Outcome) ([]call.CallOutcom
 }
 
 // finish puts the outcomes where the manifest says.
-func (s *Store) finish(ctx context.Context, id string, outcomes []call.CallOutcome) (call.Manifest, error) {
+func (s *Store) finish(ctx context.Context, w Work, outcomes []call.CallOutcome) (call.Manifest, error) {
 	m := call.Count(outcomes)
 	text, err := call.EncodeOutcomes(outcomes)
 	if err != nil {
 		return m, err
 	}
-	if len(text) <= inlineResults {
+	if len(text) <= min(inlineResults, cmp.Or(w.Room, inlineResults)) {
 		m.Results = outcomes
 		return m, nil
 	}
-	ref, err := s.blobs.Put(ctx, key(id, "r-"+strings.ToLower(rand.Text())), jsonLines, bytes.NewReader(text))
+	ref, err := s.blobs.Put(ctx, key(w.ID, "r-"+strings.ToLower(rand.Text())), jsonLines, bytes.NewReader(text))
 	if err != nil {
-		return m, failure(ctx, "keep the results of batch "+id, err)
+		return m, failure(ctx, "keep the results of batch "+w.ID, err)
 	}
 	m.ResultsRef = (*call.BlobRef)(&ref)
 	return m, nil

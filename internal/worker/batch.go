@@ -44,7 +44,7 @@ func (w *Worker) callBatch(ctx context.Context, j *job) ([]byte, error) {
 		return nil, err
 	}
 	m, err := w.deps.Batches.Run(ctx, batch.Work{
-		ID: idempotencyKey(j.task), Calls: calls, Lanes: w.slots, Leaving: w.leaving,
+		ID: idempotencyKey(j.task), Calls: calls, Lanes: w.slots, Leaving: w.leaving, Room: room(j),
 		Call: func(ctx context.Context, c call.BatchCall) (call.CallOutcome, error) {
 			return w.callOf(ctx, j, c)
 		},
