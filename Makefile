@@ -4,7 +4,7 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # for with a time the fuzzer can fail on its own deadline.
 FUZZTIME ?= 20000x
 
-.PHONY: help build nats-server containers deploy-test test check unit fuzz bench chaos limits on-aws slow-api test-jaeger conformance awscli quickstart clean
+.PHONY: help build nats-server containers deploy-test test check unit fuzz bench chaos limits batch on-aws slow-api test-jaeger conformance awscli quickstart clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ chaos: build ## kill -9 of worker, stepfunctions and producer under 20,000 calls
 
 limits: build ## four workers on one limited key, another key beside it, and kill -9 of a worker that holds a share
 	$(GO) run ./scripts/limits
+
+batch: build ## the same calls one by one and in batches: time and state transitions; kill -9 of a worker in mid-batch
+	$(GO) run ./scripts/batch
 
 on-aws: build ## kill -9 of a worker under calls over emulators of SQS, DynamoDB and Step Functions; counts what was lost
 	$(GO) run ./scripts/onaws

@@ -16,6 +16,12 @@ import (
 //go:embed call-api.asl.json
 var CallAPI string
 
+// CallBatch is the definition of many calls of one template, handed to the fleet
+// by one task token. Its substitutions are those of CallAPI.
+//
+//go:embed call-batch.asl.json
+var CallBatch string
+
 // Tutorial is the definition that calls the API through a Lambda function. It
 // has no substitutions.
 //

@@ -40,6 +40,9 @@ type Store interface {
 	Get(ctx context.Context, url string) (*Object, error)
 	// Delete removes a blob; one that is not there is no error.
 	Delete(ctx context.Context, url string) error
+	// URL is that of a key, whether there is a blob or not: Put returns it, and
+	// Get takes it.
+	URL(key string) string
 }
 
 // What callers branch on.

@@ -28,6 +28,7 @@ type Request struct {
 	FlowKey  string          `json:"flowKey,omitempty"`
 	Deadline time.Time       `json:"deadline,omitzero"` // not called after it
 	Trace    *Trace          `json:"trace,omitempty"`
+	Batch    *Batch          `json:"batch,omitempty"` // many calls in place of one: Params, FlowKey and Deadline are theirs
 }
 
 // Trace is a W3C trace context, carried in bodies because message headers do
@@ -67,7 +68,8 @@ type Task struct {
 	Trace    *Trace          `json:"trace,omitempty"`
 	// TimeoutSeconds is the task's whole budget, counted from the moment the
 	// message was sent; 0 is none.
-	TimeoutSeconds int `json:"timeoutSeconds,omitempty"`
+	TimeoutSeconds int    `json:"timeoutSeconds,omitempty"`
+	Batch          *Batch `json:"batch,omitempty"`
 }
 
 // Rendered is the HTTP request that a template and its params make.

@@ -80,6 +80,8 @@ func decodeRequest(data []byte) (Request, error) {
 			if !isNull(v) { // ignored, the call would be made with another version
 				return named(name, errors.New("belongs to call files; a request pins a version by its method, as GET@3"))
 			}
+		case "batch":
+			return named(name, decodeBatch(v, &r.Batch))
 		}
 		return nil
 	})
@@ -149,6 +151,8 @@ func decodeTask(data []byte) (Task, error) {
 			return named(name, decodeTrace(v, &t.Trace))
 		case "timeoutSeconds":
 			return named(name, decodeSeconds(v, &t.TimeoutSeconds))
+		case "batch":
+			return named(name, decodeBatch(v, &t.Batch))
 		case "request":
 			return named(name, decodeObject(v, &request))
 		}
@@ -188,6 +192,8 @@ func fillFromRequest(t *Task, request json.RawMessage) error {
 			return named(name, decodeTime(v, &t.Deadline))
 		case name == "trace" && t.Trace == nil:
 			return named(name, decodeTrace(v, &t.Trace))
+		case name == "batch" && t.Batch == nil:
+			return named(name, decodeBatch(v, &t.Batch))
 		}
 		return nil
 	})

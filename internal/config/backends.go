@@ -6,6 +6,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"callfleet/internal/config/target"
 	"callfleet/internal/secret"
 )
 
@@ -44,10 +45,11 @@ func (s Schemes) vars(embeds bool) kong.Vars {
 
 // Backends are the dependencies that fleet programs share.
 type Backends struct {
-	Queue         Target `help:"Message broker: ${queue_forms}, where calls begins the names of the queues." env:"CALLFLEET_QUEUE" placeholder:"${queue_hint}" group:"Backends:"`
-	StepFunctions Target `name:"stepfunctions" help:"Step Functions API: ${stepfunctions_forms}. Unset, with an sqs:// queue it is aws:." env:"CALLFLEET_STEPFUNCTIONS" placeholder:"${stepfunctions_hint}" group:"Backends:"`
-	Templates     Target `help:"Template store: ${templates_forms}. Unset, it is that of the queue's broker, or with an sqs:// queue dynamodb://API_Template_Table." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
-	StateMachine  string `help:"State machine that makes the calls: its name, or its ARN." env:"CALLFLEET_STATE_MACHINE" default:"call-api" group:"Backends:"`
+	Queue         target.Target `help:"Message broker: ${queue_forms}, where calls begins the names of the queues." env:"CALLFLEET_QUEUE" placeholder:"${queue_hint}" group:"Backends:"`
+	StepFunctions target.Target `name:"stepfunctions" help:"Step Functions API: ${stepfunctions_forms}. Unset, with an sqs:// queue it is aws:." env:"CALLFLEET_STEPFUNCTIONS" placeholder:"${stepfunctions_hint}" group:"Backends:"`
+	Templates     target.Target `help:"Template store: ${templates_forms}. Unset, it is that of the queue's broker, or with an sqs:// queue dynamodb://API_Template_Table." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
+	StateMachine  string        `help:"State machine that makes the calls: its name, or its ARN." env:"CALLFLEET_STATE_MACHINE" default:"call-api" group:"Backends:"`
+	BatchMachine  string        `name:"batch-state-machine" help:"State machine that makes batches of calls: its name, or its ARN." env:"CALLFLEET_BATCH_STATE_MACHINE" default:"call-batch" group:"Backends:"`
 }
 
 // Log is how a program logs.
@@ -65,6 +67,9 @@ func (b Backends) check(p *problems, s Schemes) {
 	p.checkTarget("templates", b.Templates, templatesForms, s.Templates)
 	if b.StateMachine == "" {
 		p.add("state-machine", "want a name or an ARN")
+	}
+	if b.BatchMachine == "" {
+		p.add("batch-state-machine", "want a name or an ARN")
 	}
 	if b.complete().StepFunctions.Scheme() != "aws" || p.bad("stepfunctions") {
 		return
@@ -84,8 +89,8 @@ func (b Backends) complete() Backends {
 	if b.Queue.Scheme() != "sqs" {
 		return b
 	}
-	b.StepFunctions = b.StepFunctions.or(DefaultAWSStepFunctions)
-	b.Templates = b.Templates.or(DefaultAWSTemplates)
+	b.StepFunctions = b.StepFunctions.Or(DefaultAWSStepFunctions)
+	b.Templates = b.Templates.Or(DefaultAWSTemplates)
 	return b
 }
 

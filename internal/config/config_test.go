@@ -150,6 +150,7 @@ func TestProducerCommands(t *testing.T) {
 	for args, want := range map[string]string{
 		"run calls.jsonl":                       "run",
 		"run - --direct --rate 2.5":             "run",
+		"run - --batch 1000":                    "run",
 		"call a GET":                            "call",
 		"template put dir":                      "template put",
 		"template ls":                           "template ls",

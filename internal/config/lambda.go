@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"callfleet/internal/config/target"
 	"callfleet/internal/httpcall/egress"
 )
 
@@ -31,7 +32,7 @@ func (c *Lambda) variables(getenv func(string) string) []variable {
 				return unless(d > 0, "want more than 0, not %s", d)
 			})},
 		{"CALLFLEET_BLOBS", "", "Bucket of bodies that are too large to travel, such as s3://bucket; unset, a larger answer fails.",
-			into(&c.Claims.Blobs, parseTarget, func(t Target) error {
+			into(&c.Claims.Blobs, parseTarget, func(t target.Target) error {
 				return unless(t.IsZero() || t.Scheme() == "s3" && hasHost(t.URL()), "want the form s3://bucket, the only store that a function has, not %s", t)
 			})},
 		{"CALLFLEET_CLAIM_ABOVE", "204800", "Largest body of an answer that travels, in bytes; Step Functions takes 256 KiB with all around it.",

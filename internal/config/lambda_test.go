@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"callfleet/internal/config/target"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/secret"
 )
@@ -31,7 +32,7 @@ func TestLambdaSettings(t *testing.T) {
 				"CALLFLEET_LOG_LEVEL=debug", "CALLFLEET_LOG_FORMAT=text", "CALLFLEET_EGRESS_PORTS=443", "CALLFLEET_EGRESS_DEFAULT=none",
 				"CALLFLEET_SECRETS_ALLOW=env/A,ssm/b*", "CALLFLEET_SECRETS_DIR=.", "CALLFLEET_SECRETS_TTL=1m"),
 			Lambda{
-				5 * time.Second, Claims{Blobs: target(t, "s3://bodies/fleet"), ClaimAbove: 240 << 10, BlobLimit: 1000},
+				5 * time.Second, Claims{Blobs: targetOf(t, "s3://bodies/fleet"), ClaimAbove: 240 << 10, BlobLimit: 1000},
 				Egress{Ports: egress.Ports{{First: 443, Last: 443}}, Default: "none"},
 				Secrets{[]string{"env/A", "ssm/b*"}, ".", time.Minute}, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001",
 			},
@@ -50,13 +51,13 @@ func TestLambdaSettings(t *testing.T) {
 	}
 }
 
-func target(t *testing.T, url string) Target {
+func targetOf(t *testing.T, url string) target.Target {
 	t.Helper()
 	v, err := parseTarget(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v.(Target)
+	return v.(target.Target)
 }
 
 func TestLambdaMistakesAreReportedAtOnce(t *testing.T) {

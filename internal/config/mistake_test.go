@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"callfleet/internal/config/target"
 )
 
 func TestMistakes(t *testing.T) {
@@ -55,12 +57,17 @@ func TestMistakes(t *testing.T) {
 			"--queue (CALLFLEET_QUEUE): want an sqs:// URL with --stepfunctions (CALLFLEET_STEPFUNCTIONS) aws:, because AWS Step Functions cannot publish to an embedded broker"}},
 		"embedded and not": {"producer", input("run f --embedded --queue nats://b:4222"), []string{
 			"--queue (CALLFLEET_QUEUE): not with --embedded, which brings its own"}},
-		"run id":     {"producer", input("run f --run a-b"), []string{`--run: want 1 to 40 letters, digits and _, not "a-b"`}},
-		"format":     {"producer", input("run f --format xml"), []string{`--format: want auto, jsonl or csv, not "xml"`}},
-		"republish":  {"producer", input("run f --republish"), []string{"--republish: only with --resume"}},
-		"durability": {"producer", input("run f --durability always"), []string{`--durability (CALLFLEET_DURABILITY): want process or power, not "always"`}},
-		"method":     {"producer", input("call a get"), []string{"<method>: want an HTTP method in capitals, such as GET, not get"}},
-		"status":     {"producer", input("execution ls --status odd"), []string{`--status: want running, succeeded, failed, timed_out or aborted, not "odd"`}},
+		"batch of none":   {"producer", input("run f --batch 0"), []string{"--batch (CALLFLEET_BATCH): want 1 to 1000, not 0"}},
+		"batch too large": {"producer", input("run f", "CALLFLEET_BATCH=1001"), []string{"--batch (CALLFLEET_BATCH): want 1 to 1000, not 1001"}},
+		"batch, direct":   {"producer", input("run f --batch 2 --direct"), []string{"--batch (CALLFLEET_BATCH): not with --direct, which has no executions to share"}},
+		"batch, window":   {"producer", input("run f --batch 20 --window 10"), []string{"--batch (CALLFLEET_BATCH): want at most as many as --window, 10"}},
+		"batch machine":   {"worker", input("--batch-state-machine="), []string{"--batch-state-machine (CALLFLEET_BATCH_STATE_MACHINE): want a name or an ARN"}},
+		"run id":          {"producer", input("run f --run a-b"), []string{`--run: want 1 to 40 letters, digits and _, not "a-b"`}},
+		"format":          {"producer", input("run f --format xml"), []string{`--format: want auto, jsonl or csv, not "xml"`}},
+		"republish":       {"producer", input("run f --republish"), []string{"--republish: only with --resume"}},
+		"durability":      {"producer", input("run f --durability always"), []string{`--durability (CALLFLEET_DURABILITY): want process or power, not "always"`}},
+		"method":          {"producer", input("call a get"), []string{"<method>: want an HTTP method in capitals, such as GET, not get"}},
+		"status":          {"producer", input("execution ls --status odd"), []string{`--status: want running, succeeded, failed, timed_out or aborted, not "odd"`}},
 		"open broker": {"stepfunctions", input("--broker-listen :4222"), []string{
 			"--broker-listen (CALLFLEET_BROKER_LISTEN): want a loopback address, because the embedded broker knows no passwords; for other machines run a NATS server and set --queue (CALLFLEET_QUEUE)"}},
 		"one port twice": {"stepfunctions", input("--sample-listen 127.0.0.1:8083"), []string{
@@ -134,7 +141,7 @@ func FuzzTarget(f *testing.F) {
 		if err != nil {
 			return
 		}
-		target := v.(Target)
+		target := v.(target.Target)
 		if target.Secret() != text || target.IsZero() != (text == "") {
 			t.Errorf("parseTarget(%q) = %#v", text, target)
 		}

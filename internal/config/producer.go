@@ -42,6 +42,7 @@ type Run struct {
 	Strict    bool   `help:"Refuse the whole file if one line is bad. Otherwise a bad line is a failed result."`
 	Format    string `help:"Form of the call file: auto (by its name), jsonl or csv." default:"auto"`
 	Direct    bool   `help:"Hand calls to the workers directly, without an execution for each."`
+	Batch     int    `help:"Calls of one template that share an execution, at most 1000; 1 is an execution for each. Needs a blob store." env:"CALLFLEET_BATCH" default:"1"`
 	Window    int    `help:"Most calls without an outcome at one time." env:"CALLFLEET_WINDOW" default:"10000"`
 	Rate      Rate   `embed:""`
 
@@ -61,6 +62,7 @@ func (Run) Help() string {
   producer run calls.jsonl
   producer run orders.csv --results out.jsonl --rate 50
   producer run calls.jsonl --resume
+  producer run calls.jsonl --batch 100
   generate-calls | producer run - --direct
 
 A line of a call file is an object like
@@ -233,9 +235,20 @@ func (c *Producer) check(command string, p *problems, in Input) {
 	}
 }
 
+// maxBatch is call.MaxBatch.
+const maxBatch = 1000
+
 func (r Run) check(p *problems) {
 	p.oneOf("format", r.Format, "auto", "jsonl", "csv")
 	p.atLeast("window", r.Window, 1)
+	switch {
+	case r.Batch < 1 || r.Batch > maxBatch:
+		p.add("batch", "want 1 to %d, not %d", maxBatch, r.Batch)
+	case r.Batch > 1 && r.Direct:
+		p.add("batch", "not with --direct, which has no executions to share")
+	case r.Batch > r.Window:
+		p.add("batch", "want at most as many as --window, %d", r.Window)
+	}
 	p.atLeast("slots", r.Slots, 1)
 	p.notNegative("rate", r.Rate.PerSecond)
 	if r.Results == "" {

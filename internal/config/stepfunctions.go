@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"callfleet/internal/config/target"
 )
 
 // StepFunctions is the command line of cmd/stepfunctions.
@@ -19,18 +21,18 @@ type StepFunctions struct {
 	HistoryCount int           `help:"How many ended executions are kept." env:"CALLFLEET_HISTORY_COUNT" default:"100000"`
 	Drain        time.Duration `help:"Time for requests in flight when the server is told to stop." env:"CALLFLEET_DRAIN" default:"25s"`
 
-	Queue     Target `help:"Broker of the fleet's queues: ${queue_forms}, where calls begins the names of the queues. Unset, one is embedded." env:"CALLFLEET_QUEUE" placeholder:"URL" group:"Backends:"`
-	EventLog  Target `help:"Broker that keeps the histories: nats://127.0.0.1:4222. Unset, it is the queue's, or with an sqs:// queue one is embedded." env:"CALLFLEET_EVENT_LOG" placeholder:"URL" group:"Backends:"`
-	Templates Target `help:"Template store behind dynamodb:* tasks: ${templates_forms}. Unset, it is the broker's, or with an sqs:// queue dynamodb://API_Template_Table." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
+	Queue     target.Target `help:"Broker of the fleet's queues: ${queue_forms}, where calls begins the names of the queues. Unset, one is embedded." env:"CALLFLEET_QUEUE" placeholder:"URL" group:"Backends:"`
+	EventLog  target.Target `help:"Broker that keeps the histories: nats://127.0.0.1:4222. Unset, it is the queue's, or with an sqs:// queue one is embedded." env:"CALLFLEET_EVENT_LOG" placeholder:"URL" group:"Backends:"`
+	Templates target.Target `help:"Template store behind dynamodb:* tasks: ${templates_forms}. Unset, it is the broker's, or with an sqs:// queue dynamodb://API_Template_Table." env:"CALLFLEET_TEMPLATES" placeholder:"URL" group:"Backends:"`
 
 	BrokerListen Address `help:"Address of the embedded broker; loopback only, because it knows no passwords." env:"CALLFLEET_BROKER_LISTEN" default:"127.0.0.1:4222" group:"Embedded:"`
 	Embeddable   `embed:""`
 	Samples      string  `help:"Sample API that the quickstart calls: on, off, auto (on when the queue is embedded), or the URL of one elsewhere (cmd/sampleapi), of which only the templates are put." env:"CALLFLEET_SAMPLES" default:"auto" group:"Embedded:"`
 	SampleListen Address `help:"Address of the sample API." env:"CALLFLEET_SAMPLE_LISTEN" default:"127.0.0.1:8089" group:"Embedded:"`
 
-	LambdaEndpoint   Target `help:"Lambda API that serves the functions of a definition." env:"CALLFLEET_LAMBDA_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
-	SQSEndpoint      Target `name:"sqs-endpoint" help:"SQS API for queue URLs that are not the broker's queues." env:"CALLFLEET_SQS_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
-	DynamoDBEndpoint Target `name:"dynamodb-endpoint" help:"DynamoDB API for tables, in place of the template store." env:"CALLFLEET_DYNAMODB_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
+	LambdaEndpoint   target.Target `help:"Lambda API that serves the functions of a definition." env:"CALLFLEET_LAMBDA_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
+	SQSEndpoint      target.Target `name:"sqs-endpoint" help:"SQS API for queue URLs that are not the broker's queues." env:"CALLFLEET_SQS_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
+	DynamoDBEndpoint target.Target `name:"dynamodb-endpoint" help:"DynamoDB API for tables, in place of the template store." env:"CALLFLEET_DYNAMODB_ENDPOINT" placeholder:"URL" group:"Service integrations:"`
 
 	Egress  `embed:""`
 	Secrets `embed:""`
@@ -57,7 +59,7 @@ func ParseStepFunctions(in Input) (*StepFunctions, error) {
 		return nil, err
 	}
 	if c.Queue.Scheme() == "sqs" {
-		c.Templates = c.Templates.or(DefaultAWSTemplates)
+		c.Templates = c.Templates.Or(DefaultAWSTemplates)
 	}
 	return c, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"callfleet/internal/config/target"
 	"callfleet/internal/httpcall/egress"
 )
 
@@ -26,7 +27,7 @@ func mappers(found *problems) []kong.Option {
 		kong.KindMapper(reflect.Float64, mapper{parseFloat, found}),
 		of(time.Duration(0), parseDuration),
 		of(slog.Level(0), parseLevel),
-		of(Target{}, parseTarget),
+		of(target.Target{}, parseTarget),
 		of(RateLimit{}, parseRateLimit),
 		of(Address(""), parseAddress),
 		of(egress.Rules{}, parseEgressRules),

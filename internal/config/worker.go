@@ -93,7 +93,7 @@ func ParseWorker(in Input) (*Worker, error) {
 	}
 	c.Backends = c.complete()
 	if c.Queue.Scheme() != "sqs" { // an embedding program would make them itself
-		c.Queue, c.StepFunctions = c.Queue.or(DefaultQueue), c.StepFunctions.or(DefaultStepFunctions)
+		c.Queue, c.StepFunctions = c.Queue.Or(DefaultQueue), c.StepFunctions.Or(DefaultStepFunctions)
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,21 +24,20 @@ func onAWS(t *testing.T, emulator awstest.Emulator) place {
 func onMoto(t *testing.T, emulator awstest.Emulator) place {
 	t.Helper()
 	at := onAWS(t, emulator)
-	at.machine = awstest.Name("call-api")
+	at.machine, at.batches = awstest.Name("call-api"), awstest.Name("call-batch")
 	b := setUp(t, backend.Options{
-		Queue: at.queue, Templates: at.templates, StepFunctions: "aws:", StateMachine: at.machine, AWS: at.aws, Logger: quiet,
+		Queue: at.queue, Templates: at.templates, StepFunctions: "aws:", StateMachine: at.machine, BatchMachine: at.batches, AWS: at.aws, Logger: quiet,
 	})
 	events, err := b.SQS().URL(t.Context(), backend.Results)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		awstest.NewEventBridge(awstest.Moto(t).Config(), b.Executions.Machine(), events).Run(ctx)
-	}()
-	t.Cleanup(func() { cancel(); <-ended })
+	var rules sync.WaitGroup
+	for _, machine := range []string{b.Executions.Machine(), b.Batches.Machine()} {
+		rules.Go(func() { awstest.NewEventBridge(awstest.Moto(t).Config(), machine, events).Run(ctx) })
+	}
+	t.Cleanup(func() { cancel(); rules.Wait() })
 	return at
 }
 

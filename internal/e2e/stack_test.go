@@ -24,6 +24,7 @@ import (
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
 	"callfleet/internal/auth"
+	"callfleet/internal/batch"
 	"callfleet/internal/claim"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
@@ -36,12 +37,21 @@ import (
 	"callfleet/internal/template/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(workerSpec); spec != "" {
+		os.Exit(workerProcess(spec))
+	}
+	goleak.VerifyTestMain(m)
+}
 
-// The two ways of a call: through an execution, and straight to a worker.
+// The ways of a call: through an execution, straight to a worker, and through an
+// execution that it shares with up to perBatch others.
 const (
 	workflow = "workflow"
 	direct   = "direct"
+	batched  = "batched"
+
+	perBatch = 100
 )
 
 var modes = []string{workflow, direct}
@@ -68,7 +78,7 @@ type stack struct {
 type place struct {
 	queue, templates string
 	aws              *aws.Config
-	machine          string // of AWS's Step Functions; "" is our server
+	machine, batches string // of AWS's Step Functions; "" is our server
 	log              *slog.Logger
 	patience         time.Duration // for a run
 	lease            time.Duration // of a task
@@ -76,6 +86,7 @@ type place struct {
 	blobs            string // "" is the queue's broker's, or none on SQS
 	blobLimit        int
 	heartbeat        time.Duration // the longest time between two
+	elsewhere        bool          // calls are made by other processes
 }
 
 // start starts everything; it stops with the test. tracers may be nil.
@@ -117,7 +128,7 @@ func (s *stack) open(ctx context.Context) (*backend.Backend, error) {
 	if s.machine == "" {
 		o.StepFunctions = s.steps.URL()
 	} else {
-		o.StepFunctions, o.StateMachine = "aws:", s.machine
+		o.StepFunctions, o.StateMachine, o.BatchMachine = "aws:", s.machine, s.batches
 	}
 	return backend.Open(ctx, o)
 }
@@ -154,8 +165,8 @@ func (s *stack) restartSteps(t *testing.T) {
 func (s *stack) startFleet(t *testing.T) {
 	t.Helper()
 	member, err := fleet.New(s.open, fleet.Options{
-		Start: true, Call: true, Slots: 32, Egress: egresstest.Loopback(), Drain: time.Second, BlobLimit: s.blobLimit, HeartbeatEvery: s.heartbeat,
-		Auth: s.auth, Logger: s.log, Tracers: s.tracers("worker"),
+		Start: true, Call: !s.elsewhere, Slots: 32, Egress: egresstest.Loopback(), Drain: time.Second, BlobLimit: s.blobLimit,
+		HeartbeatEvery: s.heartbeat, Auth: s.auth, Logger: s.log, Tracers: s.tracers("worker"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -262,12 +273,16 @@ func (s *stack) runAs(t *testing.T, id, mode string, lines ...line) []journal.Re
 		claims.Bind(s.producer.Blobs)
 		deps.Claims = claims
 	}
+	share := 0
+	if mode == batched {
+		deps.Batches, share = batch.New(s.producer.Blobs), perBatch
+	}
 	var err error
 	if deps.Queue, err = s.producer.Publisher(ctx, deps.Encoder.Destination()); err != nil {
 		t.Fatal(err)
 	}
 	p, err := producer.New(deps, producer.Options{
-		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, MaxLine: 16 << 20, Log: quiet, System: s.producer.System, Tracers: s.tracers("producer"),
+		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, PerExecution: share, MaxLine: 16 << 20, Log: quiet, System: s.producer.System, Tracers: s.tracers("producer"),
 	})
 	if err != nil {
 		t.Fatal(err)

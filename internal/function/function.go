@@ -64,6 +64,9 @@ func Decode(event []byte) (call.Task, error) {
 		return t, &call.Failure{Name: call.RenderFailed, Cause: "the event has a task token, which this function answers to nobody: " +
 			"call it by its ARN or with lambda:invoke, not with .waitForTaskToken, which is for the fleet's queue"}
 	}
+	if t.Batch != nil {
+		return t, &call.Failure{Name: call.RenderFailed, Cause: "the event is a batch, which workers of the fleet make: this function makes one call"}
+	}
 	return t, nil
 }
 

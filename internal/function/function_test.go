@@ -86,6 +86,7 @@ func TestFailures(t *testing.T) {
 		"no JSON":       {`odd`, nil, call.RenderFailed, "is not JSON"},
 		"no template":   {`{"params":{}}`, nil, call.RenderFailed, "template: is missing"},
 		"token":         {`{"taskToken":"secret",` + item + `}`, nil, call.RenderFailed, "not with .waitForTaskToken"},
+		"batch":         {`{"batch":{"count":1,"timeoutSeconds":930,"calls":[{"id":"r-1"}]},` + item + `}`, nil, call.RenderFailed, "the event is a batch"},
 		"unknown param": {`{` + item + `}`, nil, call.RenderFailed, "id"},
 		"late":          {`{` + item + `,"params":{"id":7},"deadline":"2026-01-01T00:00:00Z"}`, nil, call.DeadlineExceeded, "was not called"},
 		"failure":       {good, answer(call.Result{}, &call.Failure{Name: call.Timeout, Cause: "GET x"}), call.Timeout, "GET x"},

@@ -58,9 +58,17 @@ func (s *session) take(ctx context.Context, events []*queue.Delivery) error {
 			reject[e] = err.Error()
 			continue
 		}
-		if res, ok := s.result(o); ok {
-			results = append(results, res)
+		news, err := s.results(ctx, o)
+		if err != nil {
+			return err
 		}
+		if results = append(results, news...); len(results) < maxEvents {
+			continue
+		}
+		if err := s.record(results); err != nil { // batches are many results
+			return err
+		}
+		results = nil
 	}
 	if err := s.record(results); err != nil {
 		return err
@@ -83,16 +91,20 @@ func (s *session) take(ctx context.Context, events []*queue.Delivery) error {
 	return g.Wait()
 }
 
-// result is the result of an outcome, if it is the first one of an open call.
-func (s *session) result(o call.Outcome) (journal.Result, bool) {
+// results are those of the open calls that an outcome is of: the first one
+// counts.
+func (s *session) results(ctx context.Context, o call.Outcome) ([]journal.Result, error) {
+	if s.batching() {
+		return s.packer().Results(ctx, o, s.open)
+	}
 	if !o.Status.Ended() {
-		return journal.Result{}, false
+		return nil, nil
 	}
 	c, ok := s.open.Take(o.ID)
 	if !ok {
-		return journal.Result{}, false
+		return nil, nil
 	}
-	return journal.ResultOf(o, journal.Sent{Line: c.Line, At: c.Sent, TraceID: c.TraceID}), true
+	return []journal.Result{journal.ResultOf(o, journal.Sent{Line: c.Line, At: c.Sent, TraceID: c.TraceID})}, nil
 }
 
 // reconcile asks for the outcomes of calls that have been open for long while
@@ -134,8 +146,9 @@ func (s *session) ask(ctx context.Context, id string) error {
 	if !ok {
 		return nil
 	}
-	if res, open := s.result(o); open {
-		return s.record([]journal.Result{res})
+	results, err := s.results(ctx, o)
+	if err != nil {
+		return err
 	}
-	return nil
+	return s.record(results)
 }

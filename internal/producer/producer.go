@@ -17,6 +17,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/journal"
+	"callfleet/internal/producer/pack"
 	"callfleet/internal/producer/report"
 	"callfleet/internal/producer/requestid"
 	"callfleet/internal/queue"
@@ -41,6 +42,8 @@ type Deps struct {
 	// Claims takes params that are too large to travel; nil: such calls are bad
 	// input.
 	Claims Claims
+	// Batches is needed for Options.PerExecution.
+	Batches pack.Store
 }
 
 // Claims puts large params of a request elsewhere.
@@ -89,6 +92,10 @@ type Options struct {
 	Results string // where the results appear besides, "" for nowhere
 	// Sync makes results and journal survive a power loss too.
 	Sync bool
+
+	// PerExecution is how many calls an execution carries, at most call.MaxBatch;
+	// 0 or 1 is an execution for each call.
+	PerExecution int
 
 	Window int // most requests without an outcome, 10,000 when 0
 	Batch  int // most requests published in one go, 256 when 0
@@ -148,17 +155,24 @@ func New(d Deps, o Options) (*Producer, error) {
 	if o.Window < 0 || o.Batch < 0 || o.MaxLine < 0 || o.Grace < 0 || o.ReconcileAfter < 0 || o.ReconcileRate < 0 {
 		bad("window, batch, line length, grace and reconcile settings cannot be negative")
 	}
+	if n := o.PerExecution; n < 0 || n > call.MaxBatch || n > 1 && d.Batches == nil {
+		bad("calls of an execution: want 1 to %d, more than 1 with batches alone, not %d", call.MaxBatch, n)
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("new producer: %w", errors.Join(errs...))
 	}
 	return &Producer{deps: d, opts: o.withDefaults()}, nil
 }
 
+// unitsOf is how many full executions fit into what is published in one go: files
+// mix templates, and an execution has calls of one.
+const unitsOf = 10
+
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxLine, callfile.DefaultMaxLine)
 	setDefault(&o.Root, filepath.Join(".callfleet", "runs"))
 	setDefault(&o.Window, 10_000)
-	setDefault(&o.Batch, 256)
+	setDefault(&o.Batch, max(256, unitsOf*o.PerExecution))
 	setDefault(&o.ClaimAbove, 200<<10)
 	setDefault(&o.Grace, 5*time.Second)
 	setDefault(&o.ReconcileAfter, time.Minute)
@@ -166,6 +180,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.System, "nats")
 	// A batch that fills the window would leave nothing to do meanwhile.
 	o.Batch = max(1, min(o.Batch, o.Window/4))
+	if n := o.PerExecution; n > 1 { // whole executions
+		o.Batch = max(n, o.Batch-o.Batch%n)
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}

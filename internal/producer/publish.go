@@ -37,6 +37,7 @@ const maxNotes = 20
 type candidate struct {
 	line    int64
 	request call.Request
+	batch   string // the execution that it is in with others, "" for one of its own
 }
 
 // publish sends the rest of the file. intake ends the reading, work what was
@@ -111,7 +112,7 @@ func (s *session) nextLine() (callfile.Line, error) {
 
 // batch puts lines together, as many as there are up to a full batch, and
 // publishes them in g. It never waits for a batch to fill: what comes slowly
-// from a pipe goes out at once.
+// from a pipe goes out at once, or soon where executions carry many calls.
 func (s *session) batch(intake, work context.Context, lines <-chan callfile.Line, g *errgroup.Group) error {
 	for {
 		var batch []callfile.Line
@@ -126,20 +127,7 @@ func (s *session) batch(intake, work context.Context, lines <-chan callfile.Line
 		case <-work.Done():
 			return nil // g has the reason
 		}
-		bytes := len(batch[0].Request.Params)
-	more:
-		for len(batch) < s.opts.Batch && bytes < maxBatchBytes {
-			select {
-			case l, ok := <-lines:
-				if !ok {
-					break more
-				}
-				batch = append(batch, l)
-				bytes += len(l.Request.Params)
-			default:
-				break more
-			}
-		}
+		batch = s.fill(intake, batch, lines)
 		if err := s.prepare(intake, work, batch, g); err != nil {
 			return err
 		}
@@ -147,6 +135,43 @@ func (s *session) batch(intake, work context.Context, lines <-chan callfile.Line
 			return ignoreInterrupt(intake)
 		}
 	}
+}
+
+// fill adds the lines that are there to a batch, or that come soon.
+func (s *session) fill(ctx context.Context, batch []callfile.Line, lines <-chan callfile.Line) []callfile.Line {
+	soon := ctx
+	if s.batching() {
+		var cancel context.CancelFunc
+		soon, cancel = context.WithTimeout(ctx, fillFor)
+		defer cancel()
+	}
+	for bytes := len(batch[0].Request.Params); len(batch) < s.opts.Batch && bytes < maxBatchBytes; {
+		l, ok := nextOf(soon, lines, s.batching())
+		if !ok {
+			break
+		}
+		batch = append(batch, l)
+		bytes += len(l.Request.Params)
+	}
+	return batch
+}
+
+// nextOf is the next line if there is one; with wait also if one comes before ctx
+// ends.
+func nextOf(ctx context.Context, lines <-chan callfile.Line, wait bool) (l callfile.Line, ok bool) {
+	select {
+	case l, ok = <-lines:
+		return l, ok
+	default:
+	}
+	if !wait {
+		return l, false
+	}
+	select {
+	case l, ok = <-lines:
+	case <-ctx.Done():
+	}
+	return l, ok
 }
 
 // ignoreInterrupt is why ctx ended, unless that was an interrupt.
@@ -161,7 +186,8 @@ func ignoreInterrupt(ctx context.Context) error {
 // and hands the messages to g.
 func (s *session) prepare(intake, work context.Context, batch []callfile.Line, g *errgroup.Group) error {
 	good, bad := s.check(batch)
-	if err := s.record(bad); err != nil {
+	good, refused := s.sift(work, good)
+	if err := s.record(append(bad, refused...)); err != nil {
 		return err
 	}
 	if len(good) == 0 {
@@ -175,13 +201,14 @@ func (s *session) prepare(intake, work context.Context, batch []callfile.Line, g
 	}
 	s.batches++
 	b := journal.Batch{Number: s.batches, From: batch[0].Number, To: batch[len(batch)-1].Number, At: time.Now()}
+	s.assign(good)
 	spans := make([]trace.Span, len(good))
 	sampled := make([]bool, len(good))
 	for i := range good {
 		r := &good[i].request
 		spans[i] = s.tracing.Start(work, r)
 		sampled[i] = spans[i].SpanContext().IsSampled()
-		s.open.Add(r.ID, window.Call{Line: good[i].line, Sent: b.At, TraceID: r.Trace.ID()})
+		s.open.Add(r.ID, window.Call{Line: good[i].line, Sent: b.At, TraceID: r.Trace.ID(), Batch: good[i].batch})
 	}
 	if good[0].request.Trace != nil {
 		b.Traces = journal.SampledTraces(sampled)
@@ -211,7 +238,7 @@ func (s *session) check(batch []callfile.Line) (good []candidate, bad []journal.
 			s.note(l.Number, err)
 			bad = append(bad, journal.Failed(s.checker.BadID(l.Number), l.Number, &call.Failure{Name: BadInput, Cause: badLine(l.Number, err)}))
 		default:
-			good = append(good, candidate{l.Number, r})
+			good = append(good, candidate{line: l.Number, request: r})
 		}
 	}
 	return good, bad
@@ -234,32 +261,24 @@ func (s *session) note(line int64, err error) {
 
 // send publishes one batch and writes its acknowledgement.
 func (s *session) send(ctx context.Context, b journal.Batch, good []candidate, spans []trace.Span) error {
-	msgs := make([]queue.Message, 0, len(good))
-	var refused []journal.Result
-	for i, c := range good {
-		m, err := s.encode(ctx, c.request)
-		if f, ok := errors.AsType[*call.Failure](err); ok {
-			span.End(spans[i:i+1], err)
-			res := journal.Failed(c.request.ID, c.line, f)
-			res.TraceID = c.request.Trace.ID()
-			refused = append(refused, res)
-			continue
-		}
-		if err != nil {
-			span.End(spans[i:], err)
-			return err
-		}
-		msgs = append(msgs, m)
+	messages := s.messages
+	if s.batching() {
+		messages = s.pack
+	}
+	msgs, refused, err := messages(ctx, good)
+	if err != nil {
+		span.End(spans, err)
+		return err
 	}
 	if err := s.record(refused); err != nil {
 		return err
 	}
-	err := s.deliver(ctx, msgs)
+	err = s.deliver(ctx, msgs)
 	span.End(spans, err)
 	if err != nil {
 		return err
 	}
-	s.published.Add(int64(len(msgs)))
+	s.published.Add(int64(len(good) - len(refused)))
 	if err := s.at("ack-torn"); err != nil {
 		return err
 	}
@@ -267,6 +286,24 @@ func (s *session) send(ctx context.Context, b journal.Batch, good []candidate, s
 		return err
 	}
 	return s.at("ack-written")
+}
+
+// messages makes the message of each request, and the results of those that have
+// none.
+func (s *session) messages(ctx context.Context, good []candidate) (msgs []queue.Message, refused []journal.Result, err error) {
+	msgs = make([]queue.Message, 0, len(good))
+	for _, c := range good {
+		m, err := s.encode(ctx, c.request)
+		if f, ok := errors.AsType[*call.Failure](err); ok {
+			refused = append(refused, refusal(c, f))
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		msgs = append(msgs, m)
+	}
+	return msgs, refused, nil
 }
 
 // deliver publishes messages until the broker has them all.

@@ -40,58 +40,65 @@ func (s *session) recover(ctx context.Context) error {
 			again = redo{batch: b}
 		}
 		r, err := s.checker.Check(l)
-		if err == nil {
-			again.seen++
-		}
-		if s.state.Done.Has(l.Number) {
-			continue
-		}
-		if err == nil && b == nil {
+		done := s.state.Done.Has(l.Number)
+		switch {
+		case err == nil && b == nil && !done:
 			return fmt.Errorf("journal is damaged: line %d is in no batch", l.Number)
-		}
-		if err != nil {
+		case err == nil && s.batching() && s.refused.Has(l.Number): // it was never in it
+		case err == nil:
+			again.calls, again.done = append(again.calls, candidate{line: l.Number, request: r}), append(again.done, done)
+		case !done:
 			f := &call.Failure{Name: BadInput, Cause: badLine(l.Number, err)}
 			if err := s.record([]journal.Result{journal.Failed(s.checker.BadID(l.Number), l.Number, f)}); err != nil {
 				return err
 			}
-			continue
 		}
-		s.reopen(&again, candidate{l.Number, r})
 	}
 	return s.republish(ctx, again)
 }
 
-// redo is what one batch has to publish again.
+// redo is one batch of the journal: its requests, answered ones included.
 type redo struct {
 	batch *journal.Batch
-	seen  int // requests of the batch so far, answered ones included
-	good  []candidate
-	spans []trace.Span
+	calls []candidate
+	done  []bool // whether it has its result
 }
 
-// reopen expects the outcome of a call again, and publishes it again if the
-// broker may not have it.
-func (s *session) reopen(d *redo, c candidate) {
-	open := window.Call{Line: c.line, Sent: d.batch.At}
-	on, sampled := d.batch.Traces.Of(d.seen - 1)
-	if on {
-		traceID, _ := s.tracing.IDs(c.request.ID)
-		open.TraceID = traceID.String()
-	}
-	s.open.Add(c.request.ID, open)
-	if d.batch.Acked && !s.opts.Republish {
-		return
-	}
-	root := trace.SpanFromContext(context.Background()) // the no-op span
-	if on {
-		root = s.tracing.Again(context.Background(), &c.request, sampled)
-	}
-	d.good, d.spans = append(d.good, c), append(d.spans, root)
-}
-
+// republish expects the outcomes again that are missing, and publishes what the
+// broker may not have. An execution that carries many calls is published as it
+// was, with those that have their result.
 func (s *session) republish(ctx context.Context, d redo) error {
-	if d.batch == nil || d.batch.Acked && len(d.good) == 0 {
+	if d.batch == nil {
 		return nil
 	}
-	return s.send(ctx, *d.batch, d.good, d.spans)
+	s.assign(d.calls)
+	missing := map[string]bool{} // executions that have an open call
+	for i, c := range d.calls {
+		if d.done[i] {
+			continue
+		}
+		missing[c.batch] = true
+		open := window.Call{Line: c.line, Sent: d.batch.At, Batch: c.batch}
+		if on, _ := d.batch.Traces.Of(i); on {
+			traceID, _ := s.tracing.IDs(c.request.ID)
+			open.TraceID = traceID.String()
+		}
+		s.open.Add(c.request.ID, open)
+	}
+	if d.batch.Acked && (!s.opts.Republish || len(missing) == 0) {
+		return nil
+	}
+	var good []candidate
+	var spans []trace.Span
+	for i, c := range d.calls {
+		if d.done[i] && (c.batch == "" || !missing[c.batch]) {
+			continue
+		}
+		root := trace.SpanFromContext(context.Background()) // the no-op span
+		if on, sampled := d.batch.Traces.Of(i); on {
+			root = s.tracing.Again(context.Background(), &c.request, sampled)
+		}
+		good, spans = append(good, c), append(spans, root)
+	}
+	return s.send(ctx, *d.batch, good, spans)
 }

@@ -25,6 +25,7 @@ type session struct {
 	path    string // of the call file
 	journal *journal.Run
 	state   *journal.State // what earlier processes did; read only after begin
+	refused journal.Lines  // those that were bad input; read only after begin
 	tracing *span.Maker
 	open    *window.Window
 	checker requestid.Checker
@@ -77,6 +78,9 @@ func (s *session) create(ctx context.Context) error {
 	m := journal.Meta{
 		File: callfile.Stdin, MaxLine: o.MaxLine, Queue: s.deps.Encoder.Destination(), Format: string(o.Format),
 	}
+	if s.batching() {
+		m.Batch = o.PerExecution
+	}
 	if o.File != callfile.Stdin {
 		if err := m.Describe(o.File); err != nil {
 			return err
@@ -123,16 +127,27 @@ func (s *session) resume() error {
 	if err := s.resumable(); err != nil {
 		return errors.Join(err, run.Close())
 	}
-	if s.state, err = run.Replay(s.stats.Add); err != nil {
+	if s.state, err = run.Replay(s.recall); err != nil {
 		return errors.Join(err, run.Close())
 	}
 	return nil
+}
+
+// recall takes up a result of an earlier process.
+func (s *session) recall(r journal.Result) {
+	s.stats.Add(r)
+	if r.Error == string(BadInput) {
+		s.refused.Add(r.Line)
+	}
 }
 
 func (s *session) resumable() error {
 	m := s.journal.Meta()
 	if q := s.deps.Encoder.Destination(); q != m.Queue {
 		return fmt.Errorf("%w: it was started on queue %s, not %s", errNotResumable, m.Queue, q)
+	}
+	if mine := max(1, s.opts.PerExecution); mine != max(1, m.Batch) {
+		return fmt.Errorf("%w: it was started with --batch %d, not %d", errNotResumable, max(1, m.Batch), mine)
 	}
 	if m.File == callfile.Stdin {
 		return fmt.Errorf("%w: it reads standard input, which cannot be read again; run a file, or use --strict", errNotResumable)

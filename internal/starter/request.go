@@ -3,6 +3,7 @@ package starter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -48,7 +49,7 @@ func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
 			attribute.Int("callfleet.delivery.attempt", d.Attempt),
 		)
 	}
-	err := s.start(ctx, d, req.ID)
+	err := s.start(ctx, d, req)
 	if err != nil {
 		span.SetAttributes(attribute.String("error.type", errorType(err)))
 		span.SetStatus(codes.Error, err.Error())
@@ -98,14 +99,22 @@ func decode(body []byte) (req call.Request, reason string) {
 // requests to the dead-letter queue when the API is away for long. As all
 // slots come to wait like this, no more requests are taken in. The error is
 // permanent, or ctx's own.
-func (s *Starter) start(ctx context.Context, d *queue.Delivery, id string) error {
-	h := newHolder(d, s.requests.Lease())
+func (s *Starter) start(ctx context.Context, d *queue.Delivery, req call.Request) error {
+	h, id, executions := newHolder(d, s.requests.Lease()), req.ID, s.executions
+	if req.Batch != nil {
+		if executions = s.opts.Batches; executions == nil {
+			return fmt.Errorf("%w: this starter has no state machine for batches", stepfn.ErrInvalid)
+		}
+		if err := s.hold(ctx, h, req.Batch.Count); err != nil {
+			return err
+		}
+	}
 	for bound := firstPause; ; bound = min(2*bound, lastPause) {
 		if err := h.turn(ctx, s.pace); err != nil {
 			return err
 		}
 		once, cancel := context.WithTimeout(ctx, tryTimeout)
-		err := s.executions.Start(once, id, d.Body)
+		err := executions.Start(once, id, d.Body)
 		cancel()
 		switch {
 		case err == nil, errors.Is(err, stepfn.ErrNameTaken), errors.Is(err, stepfn.ErrInvalid):

@@ -40,6 +40,9 @@ type Options struct {
 	Rate float64
 	// Concurrency is the number of starts at once. Default 64.
 	Concurrency int
+	// Batches starts those of requests that are batches; nil: such requests are
+	// refused.
+	Batches Executions
 	// Tasks is the queue whose depth holds the starts back; nil: nothing does.
 	Tasks queue.Depth
 	// MaxBacklog is the depth of Tasks above which no execution is started.
@@ -90,6 +93,7 @@ type Starter struct {
 	stats      *stats
 
 	gate   *gate
+	room   room
 	pace   *pace.Pace
 	outage *outage.Log
 	slots  chan struct{}  // one token per free start
@@ -121,6 +125,7 @@ func New(requests queue.Consumer, e Executions, o Options) (*Starter, error) {
 		s.slots <- struct{}{}
 	}
 	s.gate = newGate(o, func() int { return cap(s.slots) - len(s.slots) })
+	s.room.tasks, s.room.limit = o.Tasks, o.MaxBacklog
 	var err error
 	if s.stats, err = newStats(o.MeterProvider, s.pace); err != nil {
 		return nil, fmt.Errorf("make starter: %w", err)

@@ -272,6 +272,79 @@ func TestHoldsBackWhileTasksWait(t *testing.T) {
 	b.waitFor(t, 8)
 }
 
+func batchOf(id, calls int) string {
+	all := make([]string, calls)
+	for i := range all {
+		all[i] = fmt.Sprintf(`{"id":"run-%d"}`, id+i)
+	}
+	return fmt.Sprintf(`{"id":"run-batch-%d","templateName":"get","method":"GET","batch":{"count":%d,"timeoutSeconds":960,"calls":[%s]}}`,
+		id, calls, strings.Join(all, ","))
+}
+
+// machine is another state machine: what is started on it has a name of its own.
+type machine struct{ starter.Executions }
+
+func (m machine) Start(ctx context.Context, name string, input []byte) error {
+	return m.Executions.Start(ctx, "on-other-"+name, input)
+}
+
+func TestStartsBatchesOnTheirStateMachine(t *testing.T) {
+	t.Parallel()
+	b := setup(t, time.Minute)
+	b.opts.Batches = machine{b.client}
+	b.send(t, request(1), batchOf(2, 3))
+	b.run(t)
+	b.waitFor(t, 2)
+	if got := b.sfn.Executions(); got["run-1"] == "" || got["on-other-run-batch-2"] != batchOf(2, 3) {
+		t.Errorf("started %v", got)
+	}
+}
+
+func TestRefusesBatchesWithoutAStateMachine(t *testing.T) {
+	t.Parallel()
+	b := setup(t, time.Minute)
+	feed, err := b.broker.FeedPublisher(t.Context(), "results")
+	must(t, err)
+	b.opts.Results = feed
+	outcomes, err := b.broker.FeedConsumer(t.Context(), "results", "run")
+	must(t, err)
+	t.Cleanup(func() { outcomes.Close() })
+	b.send(t, batchOf(2, 3))
+	b.run(t)
+	ds, err := outcomes.Receive(t.Context(), 1)
+	must(t, err)
+	o, err := call.DecodeOutcome(ds[0].Body)
+	must(t, err)
+	if o.ID != "run-batch-2" || o.Error != string(call.NotStarted) || !strings.Contains(o.Cause, "no state machine for batches") {
+		t.Errorf("%+v", o)
+	}
+	must(t, ds[0].Ack(t.Context()))
+}
+
+// The room for tasks is counted in calls: one batch when nothing waits, however
+// large, and no more while it does.
+func TestHoldsBatchesBackWhileTasksWait(t *testing.T) {
+	t.Parallel()
+	b := setup(t, time.Minute)
+	d := &depth{sfn: b.sfn}
+	b.opts.Tasks, b.opts.MaxBacklog, b.opts.Batches = d, 25, b.client
+	for n := range 6 {
+		b.send(t, batchOf(100*n, 10))
+	}
+	b.run(t)
+	b.waitFor(t, 2)
+	d.look(t)
+	if n := len(b.sfn.Executions()); n != 2 {
+		t.Errorf("%d batches of 10 calls were started with room for 25", n)
+	}
+	d.taken.Store(2)
+	b.waitFor(t, 4)
+	d.taken.Store(1000)
+	b.waitFor(t, 6)
+	b.send(t, batchOf(10_000, 40))
+	b.waitFor(t, 7)
+}
+
 func TestFullSpeedWhileWorkersKeepUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t, time.Minute)

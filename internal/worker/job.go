@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"callfleet/internal/batch"
 	"callfleet/internal/call"
 	"callfleet/internal/limit"
 	"callfleet/internal/queue"
@@ -23,8 +24,10 @@ type job struct {
 	received time.Time
 	cancel   context.CancelCauseFunc
 	task     call.Task
-	deadline time.Time // the end of the task's budget
-	placed   bool      // it has a slot
+	deadline time.Time   // the end of the task's budget
+	placed   bool        // it has a slot
+	inline   int         // of a call of a batch: bytes of the answer's body that travel
+	seat     limit.Place // of a call of a batch; nil is the job's own slot
 
 	slot     int                     // guarded by registry.mu; -1 when it has ended
 	token    call.TaskToken          // written under registry.mu before its first heartbeat is due
@@ -97,16 +100,21 @@ func (w *Worker) process(ctx context.Context, j *job) (s settlement) {
 	defer func() { endProcess(span, s) }()
 	if j.delivery.Attempt > 1 {
 		w.stats.redelivered.Add(1)
+	}
+	if j.delivery.Attempt > 1 || j.task.Batch != nil { // that a batch is not in vain is worth a request
 		if s, ok := w.probe(ctx, j); !ok {
 			return s
 		}
 	}
 	w.jobs.watch(j, w.firstBeat(j))
+	if w.slots.enter(ctx) != nil {
+		return w.interrupted(ctx)
+	}
 	output, err := w.call(ctx, j)
 	switch {
 	case errors.Is(err, limit.ErrFull):
 		return w.postponed(ctx, j)
-	case errors.Is(err, errLeaving):
+	case errors.Is(err, errLeaving), errors.Is(err, batch.ErrLeft):
 		w.stats.handedBack.Add(1)
 		return settlement{kind: handBack}
 	}
@@ -132,6 +140,9 @@ func (w *Worker) decode(j *job) (s settlement, ok bool) {
 		return settlement{kind: reject, reason: "the task has no token, and this worker has no results queue to report to"}, false
 	case t.Token != "" && w.deps.Reporter == nil:
 		return settlement{kind: reject, reason: "the task has a token, and this worker has no Step Functions API to report to"}, false
+	}
+	if err := checkBatch(t); err != nil {
+		return settlement{kind: reject, reason: err.Error()}, false
 	}
 	j.task = t
 	j.deadline = w.deadline(j)
@@ -188,6 +199,9 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, j.deadline)
 	defer cancel()
+	if j.task.Batch != nil {
+		return w.callBatch(ctx, j)
+	}
 	rendered, err := w.render(ctx, j)
 	if err != nil {
 		return nil, err
@@ -214,6 +228,9 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 // the template and the input stay in it, and a state that grows too large ends
 // its execution where nothing can catch it.
 func room(j *job) int {
+	if j.inline > 0 {
+		return j.inline
+	}
 	if j.task.Token == "" {
 		return 0
 	}

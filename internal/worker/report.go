@@ -37,7 +37,7 @@ func (w *Worker) report(ctx context.Context, j *job, output []byte, f *call.Fail
 	}
 	s := w.try(ctx, j, "report", send)
 	endReport(span, s)
-	if s.kind == recorded {
+	if s.kind == recorded && j.task.Batch == nil { // those of a batch are counted one by one
 		w.stats.ended(f, time.Since(j.received))
 	}
 	return s

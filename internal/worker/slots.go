@@ -15,8 +15,9 @@ type slots struct {
 	freed chan struct{}   // holds one signal
 
 	mu      sync.Mutex
-	free    int       // guarded by mu; below 0 when calls came back while tasks were received
+	free    int       // without a task; guarded by mu; below 0 when calls came back while tasks were received
 	waiting list.List // guarded by mu: chan struct{}, calls that come back, closed when they have their slot
+	lending           // guarded by mu
 }
 
 func newSlots(n int, edge func(busy bool)) *slots {
@@ -78,7 +79,11 @@ func (s *slots) reclaim(ctx context.Context) error {
 	if s.free > 0 {
 		s.mu.Unlock()
 		s.take(1)
-		return nil
+		err := s.enter(ctx)
+		if err != nil {
+			s.release()
+		}
+		return err
 	}
 	got := make(chan struct{})
 	place := s.waiting.PushBack(got)
@@ -111,6 +116,7 @@ func (s *slots) release() {
 	if s.edge != nil && s.free == s.total {
 		s.edge(false)
 	}
+	s.balance()
 	s.mu.Unlock()
 	select {
 	case s.freed <- struct{}{}:
@@ -121,7 +127,7 @@ func (s *slots) release() {
 func (s *slots) inUse() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.total - s.free
+	return s.total - s.free + s.lent - s.entering.Len()
 }
 
 // pauses are the growing waits between tries of one operation.

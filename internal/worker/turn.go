@@ -54,6 +54,9 @@ func (w *Worker) turns(j *job, r call.Rendered) (call.Turns, error) {
 	if err := call.ValidateFlowKey(key); err != nil {
 		return nil, &call.Failure{Name: call.RenderFailed, Cause: "read request: flowKey: " + err.Error()}
 	}
+	if j.seat != nil {
+		return w.deps.Limits.Turn(key, j.seat), nil
+	}
 	return w.deps.Limits.Turn(key, place{w, j}), nil
 }
 

@@ -59,7 +59,8 @@ type Deps struct {
 	Limits *limit.Limiter
 	// Later takes tasks for which there is no room to wait here; nil leaves them
 	// to the queue, where each receipt counts.
-	Later queue.Publisher
+	Later   queue.Publisher
+	Batches Batches // nil: batches fail
 }
 
 // Options are the settings of a Worker. The zero value of a field is the
@@ -147,6 +148,7 @@ type Worker struct {
 	slots   *slots
 	jobs    *registry
 	reports chan struct{}  // holds one token per report under way
+	leaving chan struct{}  // closed when nothing is taken in any more
 	running sync.WaitGroup // deliveries
 	hands   *pool.Pool
 	outage  *outage.Log // of reports and probes
@@ -168,7 +170,7 @@ func New(d Deps, o Options) (*Worker, error) {
 		deps: d, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
 		slots:  newSlots(o.Slots, o.Busy),
-		jobs:   &registry{}, reports: make(chan struct{}, maxReports),
+		jobs:   &registry{}, reports: make(chan struct{}, maxReports), leaving: make(chan struct{}),
 		hands: pool.New(pool.Options{Keep: keptHands}),
 		outage: outage.New(outage.Options{
 			Failing: "outcomes cannot be reported: keeping them, and trying again until the time of their tasks is up",
@@ -195,6 +197,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		sweepers.Go(func() { s.run(sweeping) })
 	}
 	err := w.takeIn(ctx, work)
+	close(w.leaving)
 	w.jobs.leave() // what waits can wait elsewhere
 	w.drain(cancelWork)
 	w.hands.Close()

@@ -32,8 +32,11 @@ const (
 	Results  = "results" // a feed
 )
 
-// StateMachine is the name of the state machine that makes one call.
-const StateMachine = "call-api"
+// The names of the state machines that make one call, and a batch of them.
+const (
+	StateMachine      = "call-api"
+	BatchStateMachine = "call-batch"
+)
 
 // Where cmd/stepfunctions listens when nothing is configured.
 const (
@@ -57,6 +60,7 @@ type Options struct {
 	Blobs         string // nats://host:port, s3://bucket, file://dir; "" is that of a queue on NATS, else none
 	BlobExpiry    time.Duration
 	StateMachine  string // name or ARN; StateMachine if empty
+	BatchMachine  string // name or ARN, a name is of the account and region of StateMachine; BatchStateMachine if empty
 	Region        string // of the ARN of a name, unless it is AWS's; us-east-1 if empty
 	AccountID     string // of the ARN of a name, unless it is AWS's; 000000000000 if empty
 	// Embedded is a connection to a broker in this process, used in place of
@@ -86,6 +90,9 @@ type Backend struct {
 	Blobs blob.Store
 	// Executions is the state machine StateMachine; nil without a URL.
 	Executions *stepfn.Client
+	// Batches is the state machine BatchMachine, with the connections of
+	// Executions; nil without a URL.
+	Batches *stepfn.Client
 	// System is the broker as OpenTelemetry's messaging.system names it.
 	System string
 	// StartRate is how many executions the Step Functions API lets an account
@@ -144,6 +151,7 @@ func (b *Backend) open(ctx context.Context) error {
 		return err
 	}
 	b.close = append(b.close, b.Executions.Close)
+	b.Batches = b.Executions.With(sibling(b.Executions.Machine(), orDefault(b.options.BatchMachine, BatchStateMachine)))
 	return nil
 }
 
@@ -217,6 +225,15 @@ func machineARN(machine, partition, region, account string) string {
 		return machine
 	}
 	return fmt.Sprintf("arn:%s:states:%s:%s:stateMachine:%s", partition, region, account, machine)
+}
+
+// sibling is the ARN of a state machine that is given by ARN, or by its name
+// beside another one.
+func sibling(of, machine string) string {
+	if strings.HasPrefix(machine, "arn:") {
+		return machine
+	}
+	return of[:strings.LastIndexByte(of, ':')+1] + machine
 }
 
 func orDefault(s, fallback string) string {

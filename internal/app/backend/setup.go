@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"callfleet/internal/stepfn"
@@ -78,9 +79,11 @@ func (b *Backend) Setup(ctx context.Context, o SetupOptions) (all []Resource, er
 		}
 	}
 	if b.StepFunctionsOnAWS() {
-		made, err := b.setupMachine(ctx, o)
-		if err := add("state machine", b.Executions.Machine(), made, err); err != nil {
-			return all, err
+		for _, m := range []machine{{b.Executions, statemachine.CallAPI}, {b.Batches, statemachine.CallBatch}} {
+			made, err := b.setupMachine(ctx, m, o)
+			if err := add("state machine", m.executions.Machine(), made, err); err != nil {
+				return all, err
+			}
 		}
 	}
 	return all, nil
@@ -89,24 +92,32 @@ func (b *Backend) Setup(ctx context.Context, o SetupOptions) (all []Resource, er
 // errNoRole says why there is no state machine.
 var errNoRole = errors.New("there is none, and to make one takes a role that it acts as: name it with --role, or use deploy/cdk, which makes both")
 
-func (b *Backend) setupMachine(ctx context.Context, o SetupOptions) (made bool, err error) {
-	_, err = b.Executions.Check(ctx)
+// machine is a state machine that has to be made.
+type machine struct {
+	executions *stepfn.Client
+	text       string
+}
+
+func (b *Backend) setupMachine(ctx context.Context, m machine, o SetupOptions) (made bool, err error) {
+	_, err = m.executions.Check(ctx)
 	if err == nil || !errors.Is(err, stepfn.ErrNotFound) {
 		return false, err
 	}
 	if o.Role == "" {
 		return false, errNoRole
 	}
-	definition, err := b.definition(ctx)
+	definition, err := b.definition(ctx, m.text)
 	if err != nil {
 		return false, err
 	}
-	_, err = b.Executions.As(o.Role).Deploy(ctx, orDefault(b.options.StateMachine, StateMachine), definition)
+	arn := m.executions.Machine()
+	_, err = m.executions.As(o.Role).Deploy(ctx, arn[strings.LastIndexByte(arn, ':')+1:], definition)
 	return err == nil, err
 }
 
-// definition is that of call-api on the queues and the table of the backend.
-func (b *Backend) definition(ctx context.Context) ([]byte, error) {
+// definition is that of a state machine on the queues and the table of the
+// backend.
+func (b *Backend) definition(ctx context.Context, text string) ([]byte, error) {
 	queues := b.SQS()
 	if queues == nil {
 		return nil, errors.New("its tasks queue is not on SQS")
@@ -115,7 +126,7 @@ func (b *Backend) definition(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := statemachine.Substitute(statemachine.CallAPI, map[string]string{
+	text, err = statemachine.Substitute(text, map[string]string{
 		"TemplatesTable": TableOf(b.options.Templates), "TasksQueueUrl": url,
 	})
 	return []byte(text), err

@@ -11,6 +11,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/config"
 	"callfleet/internal/producer"
+	"callfleet/internal/producer/param"
 	"callfleet/internal/producer/requestid"
 )
 
@@ -19,7 +20,7 @@ const embeddedCallSlots = 16
 
 // call is "producer call".
 func (c *cli) call(ctx context.Context) (int, error) {
-	params, err := producer.ParseParams(c.cfg.Call.Params)
+	params, err := param.Parse(c.cfg.Call.Params)
 	if err != nil {
 		return config.ExitUsage, err
 	}

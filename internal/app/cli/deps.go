@@ -7,6 +7,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"callfleet/internal/app/backend"
+	"callfleet/internal/batch"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
 	"callfleet/internal/producer"
@@ -24,12 +25,22 @@ func (c *cli) deps(ctx context.Context, b *backend.Backend) (producer.Deps, erro
 		deps.Encoder, deps.Describer = producer.NewDirect(b.Templates), nil
 	}
 	if b.Blobs != nil {
-		deps.Claims = c.claims(b)
+		deps.Claims, deps.Batches = c.claims(b), batch.New(b.Blobs)
 	}
 	deps.Checker = producer.NewChecker(b.Templates)
 	var err error
 	deps.Queue, err = b.Publisher(ctx, deps.Encoder.Destination())
-	if r := c.cfg.Run.Rate.PerSecond; err == nil && r > 0 {
+	r := c.cfg.Run.Rate.PerSecond
+	if n := c.cfg.Run.Batch; c.cfg.Command == "run" && n > 1 {
+		if b.Blobs == nil {
+			return deps, errors.New("--batch needs a blob store, for the progress and the results of batches: set CALLFLEET_BLOBS, such as s3://bucket, for the workers too")
+		}
+		if b.Batches != nil {
+			deps.Describer = describer{b.Batches}
+		}
+		r /= float64(n) // of messages
+	}
+	if err == nil && r > 0 {
 		deps.Queue = paced{deps.Queue, rate.NewLimiter(rate.Limit(r), max(1, int(r/10)))}
 	}
 	return deps, err

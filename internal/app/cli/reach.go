@@ -35,6 +35,7 @@ func (c *cli) joined() backend.Options {
 		Blobs:         c.cfg.Blobs.Secret(),
 		BlobExpiry:    c.cfg.BlobExpiry,
 		StateMachine:  c.cfg.StateMachine,
+		BatchMachine:  c.cfg.BatchMachine,
 		Name:          "callfleet-producer",
 		Logger:        c.rt.Logger,
 	}
@@ -88,7 +89,7 @@ func (c *cli) embed(ctx context.Context, e embedding) (opener, []lifecycle.Servi
 			return nil, fmt.Errorf("connect to the embedded broker: %w", err)
 		}
 		return backend.Open(ctx, backend.Options{
-			Embedded: conn, Templates: c.cfg.Templates.Secret(), StepFunctions: stack.URL(), StateMachine: c.cfg.StateMachine,
+			Embedded: conn, Templates: c.cfg.Templates.Secret(), StepFunctions: stack.URL(), StateMachine: c.cfg.StateMachine, BatchMachine: c.cfg.BatchMachine,
 			Blobs: c.cfg.Blobs.Secret(), BlobExpiry: c.cfg.BlobExpiry, Transport: stack.Transport(), Lease: embeddedLease, Logger: c.rt.Logger,
 		})
 	}

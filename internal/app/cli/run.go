@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -113,7 +114,7 @@ func (c *cli) runOptions(ctx context.Context, progress report.Progress) producer
 		File: o.File, Stdin: c.std.In, Format: format, Strict: o.Strict,
 		Run: o.ID, Resume: o.Resume, Republish: o.Republish,
 		Root: filepath.Join(c.cfg.Data, "runs"), Results: o.Results, Sync: c.cfg.Durability == "power",
-		ClaimAbove: c.cfg.ClaimAbove, Window: o.Window, Batch: batchFor(o.Rate.PerSecond), Interrupt: ctx.Done(), Grace: interruptGrace,
+		ClaimAbove: c.cfg.ClaimAbove, PerExecution: o.Batch, Window: o.Window, Batch: batchFor(o.Rate.PerSecond), Interrupt: ctx.Done(), Grace: interruptGrace,
 		Progress: progress, Log: c.rt.Logger, ResumeCommand: c.resumeCommand,
 	}
 }
@@ -143,6 +144,7 @@ func (c *cli) resumeCommand(file, run string) string {
 		{c.cfg.Data != config.DefaultData, []string{"--data", c.cfg.Data}},
 		{o.Results != config.DefaultResults, []string{"--results", o.Results}},
 		{o.Direct, []string{"--direct"}},
+		{o.Batch > 1, []string{"--batch", strconv.Itoa(o.Batch)}},
 		{o.Embedded, []string{"--embedded"}},
 	} {
 		if f.set {

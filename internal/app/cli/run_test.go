@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"callfleet/internal/app/backend"
 	"callfleet/internal/config"
 )
 
@@ -87,6 +90,53 @@ func TestRunDirect(t *testing.T) {
 	b.producer(t, "execution", "ls").want(t, 0, "ID  STATUS")
 }
 
+// A batched run is one execution for many calls; interrupted in the middle of
+// it, it goes on where it was, and no call is made twice that was answered.
+func TestRunInBatches(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.template(t)
+	const n, slots = 50, 4
+	calls, results := b.file(t, "calls.jsonl", lines(n)), filepath.Join(b.dir, "r.jsonl")
+	release := b.api.hold()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	go func() {
+		<-b.api.calls
+		interrupt()
+	}()
+	args := []string{"run", calls, "--results", results, "--run", "held", "--batch", "20"}
+	e := b.producerWith(t, ctx, strings.NewReader(""), append(args, "--slots", fmt.Sprint(slots))...)
+	e.want(t, 130, "go on with", "--run held --resume", "--batch 20")
+	release()
+	b.producer(t, append(args, "--resume")...).want(t, 0)
+	if found := b.results(t, results); len(found) != n {
+		t.Errorf("%d results, want %d", len(found), n)
+	}
+	b.api.mu.Lock()
+	keys := len(b.api.keys)
+	b.api.mu.Unlock()
+	if keys != n || b.api.count() > n+slots {
+		t.Errorf("the API saw %d keys in %d calls, want %d and at most %d more", keys, b.api.count(), n, slots)
+	}
+	b.producer(t, "execution", "ls", "--state-machine", "call-batch").want(t, 0, "held-batch-1 ", "held-batch-21 ", "held-batch-41 ")
+	b.producer(t, "run", calls, "--results", results, "--run", "held", "--resume").want(t, 2, "--batch 20")
+}
+
+// Without a place for their progress there are no batches.
+func TestBatchesNeedABlobStore(t *testing.T) {
+	t.Parallel()
+	c := &cli{cfg: &config.Producer{Command: "run", Run: config.Run{Batch: 2}}}
+	b, err := backend.Open(t.Context(), backend.Options{Queue: "sqs://none", Templates: "file://" + t.TempDir(), AWS: &aws.Config{Region: "us-east-1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if _, err := c.deps(t.Context(), b); err == nil || !strings.Contains(err.Error(), "CALLFLEET_BLOBS") {
+		t.Errorf("%v", err)
+	}
+}
+
 // Interrupted while calls are under way, the run says how to go on, and the
 // resumed run has each result once.
 func TestRunInterruptedAndResumed(t *testing.T) {
@@ -127,6 +177,7 @@ func TestResumeCommand(t *testing.T) {
 			"my calls.jsonl", "it's", config.Run{Results: "out.jsonl"}},
 		"producer run c --run r --resume --direct --embedded": {
 			"c", config.DefaultData, config.Run{Results: config.DefaultResults, Direct: true, Embedded: true}},
+		"producer run c --run r --resume --batch 100": {"c", config.DefaultData, config.Run{Results: config.DefaultResults, Batch: 100}},
 	} {
 		c := &cli{cfg: &config.Producer{Run: row.run, Embeddable: config.Embeddable{Data: row.data}}}
 		if got := c.resumeCommand(row.file, "r"); got != want {

@@ -16,7 +16,7 @@ import (
 	"callfleet/internal/blob"
 	"callfleet/internal/call"
 	"callfleet/internal/config"
-	"callfleet/internal/producer"
+	"callfleet/internal/producer/param"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
@@ -190,7 +190,7 @@ func noTemplate(ctx context.Context, s store.Store, k store.Key) error {
 
 // templateRender is "producer template render".
 func (c *cli) templateRender(ctx context.Context) (int, error) {
-	params, err := producer.ParseParams(c.cfg.Template.Render.Params)
+	params, err := param.Parse(c.cfg.Template.Render.Params)
 	if err != nil {
 		return config.ExitUsage, err
 	}

@@ -49,7 +49,7 @@ type Options struct {
 // bad the worst is.
 func Run(ctx context.Context, b *backend.Backend, o Options) Level {
 	e := &exam{b: b, options: o}
-	for _, check := range []func(context.Context){e.account, e.queues, e.templates, e.blobs, e.machine, e.quotas} {
+	for _, check := range []func(context.Context){e.account, e.queues, e.templates, e.blobs, e.machine, e.batches, e.quotas} {
 		if ctx.Err() != nil {
 			e.fail("doctor", "interrupted before all was checked")
 			break
@@ -141,6 +141,24 @@ func (e *exam) machine(ctx context.Context) {
 	e.definition([]byte(m.Definition))
 	e.probe("start executions", "states:StartExecution", e.b.Executions.ProbeStart(ctx))
 	e.probe("report tasks", "states:SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat", e.b.Executions.ProbeReport(ctx))
+}
+
+// batches looks at what "run --batch" needs.
+func (e *exam) batches(ctx context.Context) {
+	if e.b.Batches == nil {
+		return
+	}
+	m, err := e.b.Batches.Check(ctx)
+	switch {
+	case errors.Is(err, stepfn.ErrNotFound):
+		e.warn("batches", "there is no state machine %s: \"run --batch\" waits until \"producer setup\" has made it", e.b.Batches.Machine())
+	case err != nil:
+		e.fail("batches", "%v", err)
+	case e.b.Blobs == nil:
+		e.ok("batches", "%s is %s; \"run --batch\" needs CALLFLEET_BLOBS too", m.ARN, m.Status)
+	default:
+		e.ok("batches", "%s is %s", m.ARN, m.Status)
+	}
 }
 
 // probe reports what came of trying out a permission.

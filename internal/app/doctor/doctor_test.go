@@ -34,7 +34,7 @@ func newFleet(t *testing.T) *fleet {
 	cfg := f.proxy.Config()
 	f.options = backend.Options{
 		Queue: "sqs://" + awstest.Name("doctor"), Templates: "dynamodb://" + awstest.Name("templates"), Blobs: "s3://" + awstest.Name("blobs"),
-		StepFunctions: "aws:", StateMachine: awstest.Name("call-api"), AWS: &cfg,
+		StepFunctions: "aws:", StateMachine: awstest.Name("call-api"), BatchMachine: awstest.Name("call-batch"), AWS: &cfg,
 	}
 	f.Backend = open(t, f.options)
 	if _, err := f.Setup(t.Context(), backend.SetupOptions{Lease: time.Minute, Role: role}); err != nil {
@@ -175,7 +175,7 @@ func TestNothingIsThere(t *testing.T) {
 	cfg := awstest.Moto(t).Config()
 	b := open(t, backend.Options{
 		Queue: "sqs://" + awstest.Name("doctor"), Templates: "dynamodb://" + awstest.Name("templates"), Blobs: "s3://" + awstest.Name("blobs"),
-		StepFunctions: "aws:", StateMachine: awstest.Name("call-api"), AWS: &cfg,
+		StepFunctions: "aws:", StateMachine: awstest.Name("call-api"), BatchMachine: awstest.Name("call-batch"), AWS: &cfg,
 	})
 	worst, report := examine(t, b, defaults())
 	wantReport(t, worst, Fail, report, "FAIL queue: ", "-requests in us-east-1", "make it with \"producer setup\" or deploy/cdk", "FAIL table: ",

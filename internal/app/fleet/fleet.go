@@ -16,6 +16,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/auth"
+	"callfleet/internal/batch"
 	"callfleet/internal/claim"
 	"callfleet/internal/ecs"
 	"callfleet/internal/httpcall"
@@ -204,6 +205,9 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 	if m.backend.Executions != nil {
 		deps.Reporter = m.backend.Executions
 	}
+	if m.backend.Blobs != nil {
+		deps.Batches = batch.New(m.backend.Blobs)
+	}
 	options := worker.Options{
 		Slots: m.options.Slots, DrainTimeout: m.options.Drain, HeartbeatEvery: m.options.HeartbeatEvery, Logger: m.options.Logger,
 		TracerProvider: m.options.Tracers, System: m.backend.System,
@@ -270,7 +274,7 @@ func (m *Member) newStarter(ctx context.Context) (runner, func() error, error) {
 		rate = *m.options.StartRate
 	}
 	s, err := starter.New(requests, m.backend.Executions, starter.Options{
-		Rate: rate, System: m.backend.System, Tasks: tasks, MaxBacklog: m.options.MaxBacklog, Results: results, Logger: m.options.Logger,
+		Rate: rate, System: m.backend.System, Batches: m.backend.Batches, Tasks: tasks, MaxBacklog: m.options.MaxBacklog, Results: results, Logger: m.options.Logger,
 		TracerProvider: m.options.Tracers,
 	})
 	if err != nil {

@@ -107,6 +107,7 @@ func WorkerBackend(cfg *config.Worker, rt *program.Runtime) backend.Options {
 		BlobExpiry:    cfg.BlobExpiry,
 		ReportRate:    cfg.ReportRate.Fixed(),
 		StateMachine:  cfg.StateMachine,
+		BatchMachine:  cfg.BatchMachine,
 		Lease:         cfg.Lease,
 		Connections:   min(cfg.Slots, 1024),
 		Name:          rt.Name,

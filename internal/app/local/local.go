@@ -284,14 +284,8 @@ func (s *Stack) handler() http.Handler {
 	return mux
 }
 
-// deploy puts the state machine of the call, and the samples.
+// deploy puts the state machines of calls and batches, and the samples.
 func (s *Stack) deploy(ctx context.Context) error {
-	definition, err := statemachine.Substitute(statemachine.CallAPI, map[string]string{
-		"TemplatesTable": s.tableName(), "TasksQueueUrl": backend.Tasks,
-	})
-	if err != nil {
-		return err
-	}
 	options := s.backendOptions()
 	options.StepFunctions = "http://" + loopback(s.api.Addr())
 	options.Region, options.AccountID = s.options.Region, s.options.AccountID
@@ -300,8 +294,14 @@ func (s *Stack) deploy(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	if _, err := client.Executions.Deploy(ctx, backend.StateMachine, []byte(definition)); err != nil {
-		return fmt.Errorf("deploy state machine %s: %w", backend.StateMachine, err)
+	for name, text := range map[string]string{backend.StateMachine: statemachine.CallAPI, backend.BatchStateMachine: statemachine.CallBatch} {
+		definition, err := statemachine.Substitute(text, map[string]string{"TemplatesTable": s.tableName(), "TasksQueueUrl": backend.Tasks})
+		if err == nil {
+			_, err = client.Executions.Deploy(ctx, name, []byte(definition))
+		}
+		if err != nil {
+			return fmt.Errorf("deploy state machine %s: %w", name, err)
+		}
 	}
 	samples := s.options.SamplesAt
 	if s.options.Sample != nil {

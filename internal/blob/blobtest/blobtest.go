@@ -91,6 +91,9 @@ func roundTrip(t *testing.T, s blob.Store) {
 		data := Data(n)
 		sum := sha256.Sum256(data)
 		ref := put(t, s, Key(t, fmt.Sprint("n", n)), data)
+		if url := s.URL(Key(t, fmt.Sprint("n", n))); url != ref.URL {
+			t.Errorf("put returned the URL %s, that of the key is %s", ref.URL, url)
+		}
 		if ref.Bytes != int64(n) || ref.SHA256 != hex.EncodeToString(sum[:]) || !strings.Contains(ref.URL, "://") {
 			t.Errorf("%d bytes: reference %+v", n, ref)
 		}

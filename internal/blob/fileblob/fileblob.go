@@ -177,6 +177,9 @@ func (s *Store) get(ctx context.Context, key string) (*blob.Object, error) {
 	return &blob.Object{ReadCloser: body, Bytes: info.Size(), ContentType: string(contentType)}, nil
 }
 
+// URL implements blob.Store.
+func (s *Store) URL(key string) string { return s.prefix + key }
+
 // Delete implements blob.Store.
 func (s *Store) Delete(_ context.Context, url string) error {
 	key, err := blob.KeyOf(url, s.prefix)

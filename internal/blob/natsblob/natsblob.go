@@ -100,6 +100,9 @@ func (s *Store) Put(ctx context.Context, key, contentType string, r io.Reader) (
 	return ref, nil
 }
 
+// URL implements blob.Store.
+func (s *Store) URL(key string) string { return s.prefix() + key }
+
 // Delete implements blob.Store.
 func (s *Store) Delete(ctx context.Context, url string) error {
 	key, err := blob.KeyOf(url, s.prefix())

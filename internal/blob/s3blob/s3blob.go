@@ -97,6 +97,9 @@ func (s *Store) Get(ctx context.Context, url string) (*blob.Object, error) {
 // noType is what S3 would make of no content type by itself.
 const noType = "binary/octet-stream"
 
+// URL implements blob.Store.
+func (s *Store) URL(key string) string { return s.prefix() + key }
+
 // Delete implements blob.Store.
 func (s *Store) Delete(ctx context.Context, url string) error {
 	key, err := blob.KeyOf(url, s.prefix())

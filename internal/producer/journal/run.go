@@ -47,6 +47,8 @@ type Meta struct {
 	Head    string    `json:"head"` // SHA-256 of the first 64 KiB
 	MaxLine int       `json:"maxLine,omitempty"`
 	Queue   string    `json:"queue"` // where the messages go: "requests", or "tasks" in direct mode
+	// Batch is how many calls an execution carries, 0 for one.
+	Batch int `json:"batch,omitempty"`
 	// Seed is what the trace ids of the run's requests are derived from.
 	Seed     string    `json:"seed"`
 	Created  time.Time `json:"created"`

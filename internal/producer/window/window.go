@@ -14,6 +14,7 @@ type Call struct {
 	Line    int64
 	Sent    time.Time
 	TraceID string
+	Batch   string    // the id of the execution that it is in with others, "" for its own
 	checked time.Time // when its outcome was last asked for
 	taken   bool      // its result is being written
 }
@@ -106,8 +107,22 @@ func (w *Window) Len() int {
 	return len(w.open)
 }
 
-// Overdue marks and returns up to limit calls that have been open, and not
-// asked for, since before; none if the feed has brought something since then.
+// Members are the open calls of a batch that nobody has claimed.
+func (w *Window) Members(batch string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var ids []string
+	for id, c := range w.open {
+		if c.Batch == batch && !c.taken {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Overdue returns the ids of up to limit calls, or of the batches that they are
+// in, that have been open, and not asked for, since before, and marks the calls;
+// none if the feed has brought something since then.
 func (w *Window) Overdue(before, now time.Time, limit int) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,14 +130,18 @@ func (w *Window) Overdue(before, now time.Time, limit int) []string {
 		return nil
 	}
 	var ids []string
+	batches := map[string]bool{}
 	for id, c := range w.open {
-		if len(ids) == limit {
-			break
+		if c.taken || !c.Sent.Before(before) || !c.checked.Before(before) || len(ids) == limit && !batches[c.Batch] {
+			continue
 		}
-		if !c.taken && c.Sent.Before(before) && c.checked.Before(before) {
-			c.checked = now
-			w.open[id] = c
+		c.checked = now
+		w.open[id] = c
+		if c.Batch == "" {
 			ids = append(ids, id)
+		} else if !batches[c.Batch] {
+			batches[c.Batch] = true
+			ids = append(ids, c.Batch)
 		}
 	}
 	return ids

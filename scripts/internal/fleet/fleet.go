@@ -49,6 +49,9 @@ func New(bin string) (*Fleet, error) {
 	return &Fleet{Dir: dir, Bin: abs, api: freeAddr(), broker: freeAddr()}, nil
 }
 
+// API is the URL of the fleet's own Step Functions server.
+func (f *Fleet) API() string { return "http://" + f.api }
+
 // Process is one running program.
 type Process struct {
 	Name string

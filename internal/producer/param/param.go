@@ -1,4 +1,5 @@
-package producer
+// Package param reads the params of a command line.
+package param
 
 import (
 	"bytes"
@@ -30,10 +31,10 @@ type param struct {
 	file  string
 }
 
-// ParseParams reads command line arguments: "k=v" is a string, "k:=json" any
+// Parse reads command line arguments: "k=v" is a string, "k:=json" any
 // JSON value as written, "k=@file" the text of a file, or a reference to it when
 // it is no text or too large. All mistakes are reported.
-func ParseParams(args []string) (Params, error) {
+func Parse(args []string) (Params, error) {
 	var all Params
 	var errs []error
 	seen := map[string]bool{}

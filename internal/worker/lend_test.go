@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+)
+
+// What is lent and what tasks have is never more than there are slots; a task
+// waits until a borrower is done, and before others that want to borrow.
+func TestSlotsAreLentWhileTheyAreFree(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(3, nil)
+		s.take(1) // a batch
+		for range 2 {
+			if err := s.Borrow(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		third := make(chan error, 1)
+		go func() { third <- s.Borrow(t.Context()) }()
+		synctest.Wait()
+		if len(third) != 0 || !s.Keep() || s.inUse() != 3 || s.available() != 2 {
+			t.Fatalf("borrowed %d, %d in use, %d free for tasks", len(third), s.inUse(), s.available())
+		}
+		s.take(1) // a task comes
+		task := make(chan error, 1)
+		go func() { task <- s.enter(t.Context()) }()
+		synctest.Wait()
+		if len(task) != 0 || s.Keep() || s.inUse() != 3 {
+			t.Fatalf("the task began with %d in use, borrowers may keep on: %v", s.inUse(), s.Keep())
+		}
+		s.GiveBack()
+		if err := <-task; err != nil || !s.Keep() {
+			t.Fatalf("task: %v, the other borrower may keep on: %v", err, s.Keep())
+		}
+		synctest.Wait()
+		if len(third) != 0 {
+			t.Fatal("lent a slot that a task has")
+		}
+		s.release() // the task ends
+		if err := <-third; err != nil || s.inUse() != 3 {
+			t.Fatalf("lent: %v, %d in use", err, s.inUse())
+		}
+		s.GiveBack()
+		s.GiveBack()
+		s.release()
+		if s.inUse() != 0 || s.available() != 3 {
+			t.Errorf("%d in use, %d free", s.inUse(), s.available())
+		}
+	})
+}
+
+// Who stops waiting leaves nothing behind.
+func TestSlotsForgetWhoStopsWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1, nil)
+		if err := s.Borrow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ended := make(chan error, 2)
+		s.take(1)
+		go func() { ended <- s.enter(ctx) }()
+		go func() { ended <- s.Borrow(ctx) }()
+		synctest.Wait()
+		cancel(errDrained)
+		for range 2 {
+			if err := <-ended; !errors.Is(err, errDrained) {
+				t.Errorf("got %v", err)
+			}
+		}
+		s.release()
+		s.GiveBack()
+		if s.inUse() != 0 || s.Borrow(t.Context()) != nil {
+			t.Errorf("%d in use", s.inUse())
+		}
+	})
+}
