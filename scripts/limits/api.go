@@ -89,18 +89,18 @@ func (a *api) from(since time.Time) []time.Time {
 }
 
 // await returns when ok does, which is asked at each change.
-func (a *api) await(what string, limit time.Duration, ok func(calls, now, aborted int) bool) error {
+func (a *api) await(what string, limit time.Duration, ok func(calls, now int) bool) error {
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	for {
-		calls, now, _, aborted := a.counts()
-		if ok(calls, now, aborted) {
+		calls, now, _, _ := a.counts()
+		if ok(calls, now) {
 			return nil
 		}
 		select {
 		case <-a.changed:
 		case <-late.C:
-			return fmt.Errorf("waited %s in vain for %s: %d calls, %d under way, %d aborted", limit, what, calls, now, aborted)
+			return fmt.Errorf("waited %s in vain for %s: %d calls, %d under way", limit, what, calls, now)
 		}
 	}
 }
