@@ -25,6 +25,9 @@ type Options struct {
 	// MaxParams bounds the params of one call that come from references, in
 	// bytes; they are in memory while the template is rendered. Default 8 MiB.
 	MaxParams int64
+	// None says why there is no store, and what to do, in a program that never
+	// binds one. Default blob.ErrNone's own words.
+	None string
 }
 
 // DefaultMaxBlob is the largest blob unless said otherwise.
@@ -40,6 +43,16 @@ type Checker struct {
 func New(o Options) *Checker {
 	o.MaxBlob, o.MaxParams = cmp.Or(o.MaxBlob, DefaultMaxBlob), cmp.Or(o.MaxParams, 8<<20)
 	return &Checker{opts: o}
+}
+
+// none is blob.ErrNone in the words of the options.
+type none string
+
+func (n none) Error() string      { return string(n) }
+func (none) Is(target error) bool { return target == blob.ErrNone }
+
+func (c *Checker) errNone() error {
+	return none(cmp.Or(c.opts.None, blob.ErrNone.Error()))
 }
 
 // Bind gives the checker its store; nil is none.
@@ -75,7 +88,7 @@ func (c *Checker) PutParam(ctx context.Context, id, contentType string, r io.Rea
 func (c *Checker) put(ctx context.Context, of, id, contentType string, r io.Reader) (call.BlobRef, error) {
 	store := c.store.Load()
 	if store == nil {
-		return call.BlobRef{}, blob.ErrNone
+		return call.BlobRef{}, c.errNone()
 	}
 	in := &limited{r: r, left: c.opts.MaxBlob}
 	ref, err := (*store).Put(ctx, of+"/"+cmp.Or(id, "unnamed")+"/"+strings.ToLower(rand.Text()), oneLine(contentType), in)
@@ -127,7 +140,7 @@ func (c *Checker) Open(ctx context.Context, ref call.BlobRef) (io.ReadCloser, er
 	}
 	store := c.store.Load()
 	if store == nil {
-		return nil, failure(ctx, blob.ErrNone)
+		return nil, failure(ctx, c.errNone())
 	}
 	o, err := blob.Open(ctx, *store, blob.Ref(ref))
 	if err != nil {
@@ -164,7 +177,10 @@ func (o *opened) Read(p []byte) (int, error) {
 
 // failure names what went wrong with a reference; it shows nothing of it.
 func failure(ctx context.Context, err error) error {
-	for _, bad := range []error{blob.ErrForeign, blob.ErrNotFound, blob.ErrDigest, blob.ErrNone} {
+	if errors.Is(err, blob.ErrNone) {
+		return &call.Failure{Name: call.BadReference, Cause: err.Error()}
+	}
+	for _, bad := range []error{blob.ErrForeign, blob.ErrNotFound, blob.ErrDigest} {
 		if errors.Is(err, bad) {
 			return &call.Failure{Name: call.BadReference, Cause: bad.Error()}
 		}

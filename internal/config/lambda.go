@@ -7,18 +7,14 @@ import (
 	"callfleet/internal/httpcall/egress"
 )
 
-// MaxLambdaResponse is the largest CALLFLEET_RESPONSE_LIMIT of a function: what
-// Step Functions takes as a task's result. Lambda itself takes 6 MB.
-const MaxLambdaResponse = 256 << 10
-
 // Lambda are the settings of cmd/lambda: variables alone, because a function
 // has no command line.
 type Lambda struct {
-	HTTPTimeout   time.Duration
-	ResponseLimit int
-	Egress        Egress
-	Log           Log
-	RuntimeAPI    string // host:port where AWS Lambda hands out the events
+	HTTPTimeout time.Duration
+	Claims      Claims // without BlobExpiry: a function makes no bucket
+	Egress      Egress
+	Log         Log
+	RuntimeAPI  string // host:port where AWS Lambda hands out the events
 }
 
 // variable is one setting that has no flag.
@@ -33,10 +29,16 @@ func (c *Lambda) variables(getenv func(string) string) []variable {
 			into(&c.HTTPTimeout, parseDuration, func(d time.Duration) error {
 				return unless(d > 0, "want more than 0, not %s", d)
 			})},
-		{"CALLFLEET_RESPONSE_LIMIT", "204800", "Largest body of an answer, in bytes; Step Functions takes 256 KiB with all around it.",
-			into(&c.ResponseLimit, parseInt, func(n int) error {
-				return unless(1 <= n && n <= MaxLambdaResponse, "want 1 to %d, what Step Functions takes, not %d", MaxLambdaResponse, n)
+		{"CALLFLEET_BLOBS", "", "Bucket of bodies that are too large to travel, such as s3://bucket; unset, a larger answer fails.",
+			into(&c.Claims.Blobs, parseTarget, func(t Target) error {
+				return unless(t.IsZero() || t.Scheme() == "s3" && hasHost(t.URL()), "want the form s3://bucket, the only store that a function has, not %s", t)
 			})},
+		{"CALLFLEET_CLAIM_ABOVE", "204800", "Largest body of an answer that travels, in bytes; Step Functions takes 256 KiB with all around it.",
+			into(&c.Claims.ClaimAbove, parseInt, func(n int) error {
+				return unless(1 <= n && n <= maxClaimAbove, "want 1 to %d, what Step Functions takes with room for headers, not %d", maxClaimAbove, n)
+			})},
+		{"CALLFLEET_BLOB_LIMIT", "100000000", "Largest body that is kept, in bytes.",
+			into(&c.Claims.BlobLimit, parseInt, func(n int) error { return unless(n >= 1, "want 1 or more, not %d", n) })},
 		{egress.AllowSetting, "", "Hosts, *.domains, addresses and networks that calls may go to although they are not public, each with an optional :port.",
 			into(&c.Egress.Allow, parseEgressRules, nil)},
 		{egress.DenySetting, "", "The same for what they may not go to, whatever else is allowed.",

@@ -20,11 +20,11 @@ func TestLambdaSettings(t *testing.T) {
 		in   Input
 		want Lambda
 	}{
-		"defaults": {input("", inLambda), Lambda{30 * time.Second, 200 << 10, Egress{Ports: egress.DefaultPorts(), Default: "public"}, Log{slog.LevelInfo, "json"}, "127.0.0.1:9001"}},
+		"defaults": {input("", inLambda), Lambda{30 * time.Second, Claims{ClaimAbove: 200 << 10, BlobLimit: 100_000_000}, Egress{Ports: egress.DefaultPorts(), Default: "public"}, Log{slog.LevelInfo, "json"}, "127.0.0.1:9001"}},
 		"all set": {
-			input("", inLambda, "CALLFLEET_HTTP_TIMEOUT=5s", "CALLFLEET_RESPONSE_LIMIT=262144", "CALLFLEET_LOG_LEVEL=debug", "CALLFLEET_LOG_FORMAT=text",
+			input("", inLambda, "CALLFLEET_HTTP_TIMEOUT=5s", "CALLFLEET_CLAIM_ABOVE=245760", "CALLFLEET_BLOB_LIMIT=1000", "CALLFLEET_BLOBS=s3://bodies/fleet", "CALLFLEET_LOG_LEVEL=debug", "CALLFLEET_LOG_FORMAT=text",
 				"CALLFLEET_EGRESS_PORTS=443", "CALLFLEET_EGRESS_DEFAULT=none"),
-			Lambda{5 * time.Second, 256 << 10, Egress{Ports: egress.Ports{{First: 443, Last: 443}}, Default: "none"}, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001"},
+			Lambda{5 * time.Second, Claims{Blobs: target(t, "s3://bodies/fleet"), ClaimAbove: 240 << 10, BlobLimit: 1000}, Egress{Ports: egress.Ports{{First: 443, Last: 443}}, Default: "none"}, Log{slog.LevelDebug, "text"}, "127.0.0.1:9001"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -40,12 +40,22 @@ func TestLambdaSettings(t *testing.T) {
 	}
 }
 
+func target(t *testing.T, url string) Target {
+	t.Helper()
+	v, err := parseTarget(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.(Target)
+}
+
 func TestLambdaMistakesAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := ParseLambda(input("serve", "CALLFLEET_HTTP_TIMEOUT=30", "CALLFLEET_RESPONSE_LIMIT=6291456", "CALLFLEET_LOG_LEVEL=loud", "CALLFLEET_LOG_FORMAT=xml"))
+	_, err := ParseLambda(input("serve", "CALLFLEET_HTTP_TIMEOUT=30", "CALLFLEET_BLOBS=nats://broker:4222", "CALLFLEET_CLAIM_ABOVE=6291456", "CALLFLEET_LOG_LEVEL=loud", "CALLFLEET_LOG_FORMAT=xml"))
 	const want = `lambda: unexpected argument serve: settings are environment variables
 lambda: CALLFLEET_HTTP_TIMEOUT: want a duration such as 30s or 5m, not "30"
-lambda: CALLFLEET_RESPONSE_LIMIT: want 1 to 262144, what Step Functions takes, not 6291456
+lambda: CALLFLEET_BLOBS: want the form s3://bucket, the only store that a function has, not nats://broker:4222
+lambda: CALLFLEET_CLAIM_ABOVE: want 1 to 245760, what Step Functions takes with room for headers, not 6291456
 lambda: CALLFLEET_LOG_LEVEL: want debug, info, warn or error, not "loud"
 lambda: CALLFLEET_LOG_FORMAT: want text or json, not "xml"
 lambda: AWS_LAMBDA_RUNTIME_API: is not set: AWS Lambda sets it and starts this program (docs/lambda.md); it does nothing by itself
@@ -59,9 +69,11 @@ Run "lambda --help" for what can be set.`
 func TestLambdaZeroes(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
-		"CALLFLEET_HTTP_TIMEOUT=0s":  "CALLFLEET_HTTP_TIMEOUT: want more than 0, not 0s",
-		"CALLFLEET_RESPONSE_LIMIT=0": "CALLFLEET_RESPONSE_LIMIT: want 1 to 262144",
-		"CALLFLEET_RESPONSE_LIMIT=x": `CALLFLEET_RESPONSE_LIMIT: want a whole number, not "x"`,
+		"CALLFLEET_HTTP_TIMEOUT=0s": "CALLFLEET_HTTP_TIMEOUT: want more than 0, not 0s",
+		"CALLFLEET_CLAIM_ABOVE=0":   "CALLFLEET_CLAIM_ABOVE: want 1 to 245760",
+		"CALLFLEET_CLAIM_ABOVE=x":   `CALLFLEET_CLAIM_ABOVE: want a whole number, not "x"`,
+		"CALLFLEET_BLOB_LIMIT=0":    "CALLFLEET_BLOB_LIMIT: want 1 or more, not 0",
+		"CALLFLEET_BLOBS=s3:bucket": "CALLFLEET_BLOBS: want the form s3://bucket",
 	} {
 		if _, err := ParseLambda(input("", inLambda, setting)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", setting, err, want)
@@ -71,7 +83,7 @@ func TestLambdaZeroes(t *testing.T) {
 
 func TestLambdaHelp(t *testing.T) {
 	t.Parallel()
-	for args, want := range map[string]string{"--help": "CALLFLEET_RESPONSE_LIMIT", "--version": "1.2.3\n"} {
+	for args, want := range map[string]string{"--help": "CALLFLEET_CLAIM_ABOVE", "--version": "1.2.3\n"} {
 		in := input(args)
 		var out bytes.Buffer
 		in.Stdout = &out

@@ -98,7 +98,7 @@ func TestLargeBodies(t *testing.T) {
 
 func largeBodies(t *testing.T, s *stack) {
 	large, image := blobtest.Data(50_000_000), append([]byte("\x89PNG\r\n\x1a\n"), blobtest.Data(700_000)...)
-	text := strings.Repeat("5 MB of \"naïve\" <text>\n", 5_000_000/25)
+	text := strings.Repeat("5 MB of \"naïve\" <text>\n", 5_000_000/24)
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/large":

@@ -109,11 +109,19 @@ func (h *Handler) call(ctx context.Context, t call.Task) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	request.MaxInline = h.room(t)
 	result, err := h.caller.Do(ctx, request, t.ID)
 	if err != nil {
 		return nil, err
 	}
 	return call.EncodeResult(result, h.options.MaxOutput)
+}
+
+// room is how much of the answer's body the state can take besides template and
+// params, which are in it as well as a rule.
+func (h *Handler) room(t call.Task) int {
+	const around, least = 8 << 10, 1 << 10
+	return max(h.options.MaxOutput-len(t.Template)-len(t.Params)-around, least)
 }
 
 // budget bounds ctx by the clocks of the task. Its timeout runs from now: a

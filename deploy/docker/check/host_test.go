@@ -27,6 +27,7 @@ func TestFleetOnNATS(t *testing.T) {
 	spans := standInForJaeger(t, h)
 	start(t, h, "nats", "sampleapi", "stepfunctions", "worker", "worker 2")
 	makeCalls(t, h, "producer")
+	makeLargeCall(t, h, "producer")
 	if err := h.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -35,7 +36,7 @@ func TestFleetOnNATS(t *testing.T) {
 	}
 }
 
-// The same with the profile "aws": moto is SQS and DynamoDB.
+// The same with the profile "aws": moto is SQS, DynamoDB and S3.
 func TestFleetOnEmulators(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, "aws", "producer-aws")
@@ -54,6 +55,7 @@ func TestFleetOnEmulators(t *testing.T) {
 	}
 	start(t, h, "sampleapi", "stepfunctions-aws", "worker-aws", "worker-aws 2")
 	makeCalls(t, h, "producer-aws")
+	makeLargeCall(t, h, "producer-aws")
 	if err := h.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -94,6 +96,48 @@ func makeCalls(t *testing.T, h *Host, service string) {
 	}
 	if got := bytes.Count(results, []byte("\n")); got != n {
 		t.Errorf("%d results, want %d", got, n)
+	}
+}
+
+// makeLargeCall sends what an execution cannot carry and has it sent back.
+func makeLargeCall(t *testing.T, h *Host, service string) {
+	t.Helper()
+	api, err := h.Addr("sampleapi", "8089")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("500 KB\n", 500_000/7)
+	for name, content := range map[string]string{
+		"text": text, "echo.POST.json": `{"name":"echo","method":"POST","url":"http://` + api + `/anything","payload":{"text":"{{ text }}"}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(h.Dir, service, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	produce := func(args ...string) []byte {
+		cmd, err := h.Command(ctx, service, service, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("producer %v: %v\n%s", args, err, said)
+		}
+		return said
+	}
+	produce("template", "put", "echo.POST.json")
+	var called struct {
+		ID     string
+		Output struct{ BodyRef any }
+	}
+	if err := json.Unmarshal(produce("call", "echo", "POST", "-p", "text=@text", "--wait"), &called); err != nil || called.Output.BodyRef == nil {
+		t.Fatalf("no reference in %+v, %v", called, err)
+	}
+	var echoed struct{ JSON struct{ Text string } }
+	if err := json.Unmarshal(produce("result", "get", called.ID), &echoed); err != nil || echoed.JSON.Text != text {
+		t.Errorf("%d bytes came back, %v, want %d", len(echoed.JSON.Text), err, len(text))
 	}
 }
 

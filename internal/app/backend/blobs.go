@@ -50,7 +50,7 @@ func (b *Backend) openS3(ctx context.Context) (blob.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	bucket, prefix, _ := strings.Cut(strings.TrimPrefix(b.options.Blobs, "s3://"), "/")
+	bucket, prefix := s3blob.Place(b.options.Blobs)
 	return orNone(s3blob.New(cfg, s3blob.Options{Bucket: bucket, Prefix: prefix, Expiry: b.options.BlobExpiry}))
 }
 

@@ -11,6 +11,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
+	"callfleet/internal/claim"
 	"callfleet/internal/function"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/lifecycle"
@@ -142,11 +143,12 @@ func (c *cli) callPath(e embedding, open opener, sample *local.Sample) (function
 		return nil, nil, nil, err
 	}
 	if e.slots == 0 {
-		caller, err := httpcall.New(httpcall.Options{Egress: policy})
+		claims := claim.New(claim.Options{}) // nothing is called: nothing needs a store
+		caller, err := httpcall.New(httpcall.Options{Claims: claims, Egress: policy})
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		return template.NewRenderer(template.Options{}), caller, nil, nil
+		return template.NewRenderer(template.Options{References: claims}), caller, nil, nil
 	}
 	member, err := fleet.New(open, fleet.Options{
 		Start: true, Call: true, Slots: e.slots, Drain: embeddedDrain, ClaimAbove: c.cfg.ClaimAbove, BlobLimit: c.cfg.BlobLimit, Egress: policy,

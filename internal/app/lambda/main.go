@@ -66,11 +66,18 @@ func open(ctx context.Context, in config.Input, stderr io.Writer) (*Function, er
 	if err != nil {
 		return nil, err
 	}
-	caller, err := httpcall.New(httpcall.Options{Timeout: cfg.HTTPTimeout, MaxBody: cfg.ResponseLimit, Egress: policy})
+	claims, aws, err := openClaims(ctx, cfg.Claims)
 	if err != nil {
 		return nil, err
 	}
-	return New(template.NewRenderer(template.Options{}), caller, Options{Flush: t.Flush}), nil
+	caller, err := httpcall.New(httpcall.Options{
+		Timeout: cfg.HTTPTimeout, MaxBody: cfg.Claims.ClaimAbove, Claims: claims, MaxClaim: int64(cfg.Claims.BlobLimit), Egress: policy,
+	})
+	if err != nil {
+		return nil, err
+	}
+	renderer := template.NewRenderer(template.Options{References: claims})
+	return New(renderer, &connections{caller, aws}, Options{Flush: t.Flush}), nil
 }
 
 // refuse tells AWS Lambda why the function cannot begin (AWS Lambda Developer

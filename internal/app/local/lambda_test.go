@@ -10,6 +10,9 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/function"
+	"callfleet/internal/httpcall"
+	"callfleet/internal/httpcall/egress/egresstest"
+	"callfleet/internal/template"
 )
 
 // odd is a caller that fails with no error of ours.
@@ -56,5 +59,25 @@ func TestLambdaEndpoint(t *testing.T) {
 				t.Errorf("answer %s, want %s %s and no %s", w.Body, row.field, row.has, row.none)
 			}
 		})
+	}
+}
+
+// The function that is built in says why it has no place for large bodies.
+func TestLambdaEndpointKeepsNoBodies(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 300<<10)) }))
+	t.Cleanup(server.Close)
+	caller, err := httpcall.New(httpcall.Options{Claims: noStore(), Egress: egresstest.Loopback()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(caller.Close)
+	f := function.New(template.NewRenderer(template.Options{References: noStore()}), caller, function.Options{})
+	ref := string(call.EncodeRef(call.BlobRef{URL: "s3://b/k", SHA256: strings.Repeat("0", 64)}))
+	for params, want := range map[string]call.FailureName{`{}`: call.ResponseTooLarge, `{"doc":` + ref + `}`: call.BadReference} {
+		_, err := f.Invoke(t.Context(), []byte(`{"template":{"PK":{"S":"a"},"SK":{"S":"GET"},"url":{"S":"`+server.URL+`"}},"params":`+params+`}`))
+		if failure := call.AsFailure(err); failure == nil || failure.Name != want || !strings.Contains(failure.Cause, "hand the call to a worker") {
+			t.Errorf("%s: %v, want %s", params, err, want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"callfleet/internal/app/program"
+	"callfleet/internal/claim"
 	"callfleet/internal/config"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/lifecycle"
@@ -44,7 +45,7 @@ func run(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtime) er
 		Queue: cfg.Queue.Secret(), EventLog: cfg.EventLog.Secret(), DataDir: cfg.Data, Durability: cfg.Durability, BrokerListen: string(cfg.BrokerListen),
 		Templates: cfg.Templates.Secret(), Listen: string(cfg.Listen),
 		Sample: sample, SamplesAt: cfg.SamplesAt(),
-		Renderer: template.NewRenderer(template.Options{}), Caller: caller,
+		Renderer: template.NewRenderer(template.Options{References: noStore()}), Caller: caller,
 		LambdaEndpoint: cfg.LambdaEndpoint.Secret(), SQSEndpoint: cfg.SQSEndpoint.Secret(), DynamoDBEndpoint: cfg.DynamoDBEndpoint.Secret(),
 		Region: cfg.Region, AccountID: cfg.AccountID, HistoryAge: cfg.HistoryAge, HistoryCount: cfg.HistoryCount,
 		Logger: rt.Logger, Health: group.HealthHandler(rt.Telemetry.MetricsHandler()),
@@ -78,12 +79,20 @@ func callPath(ctx context.Context, cfg *config.StepFunctions, rt *program.Runtim
 	}
 	policy, err := cfg.Egress.Policy(own...)
 	if err == nil {
-		caller, err = httpcall.New(httpcall.Options{Egress: policy})
+		caller, err = httpcall.New(httpcall.Options{Claims: noStore(), Egress: policy})
 	}
 	if err != nil {
 		sample.Close()
 	}
 	return sample, caller, err
+}
+
+// noStore is the claim check of the Lambda endpoint, which keeps no body: the
+// server knows nothing of where the fleet does.
+func noStore() *claim.Checker {
+	return claim.New(claim.Options{
+		None: "the function that the Step Functions server has built in keeps no bodies: hand the call to a worker, with .waitForTaskToken",
+	})
 }
 
 // redacted is the broker's address without a password.

@@ -141,11 +141,14 @@ func TestStoreAwayInTheMiddle(t *testing.T) {
 	start := func(listen string) *natsembed.Server {
 		server, err := natsembed.Start(natsembed.Options{StoreDir: dir, Listen: listen, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
 		return server
 	}
-	server := start("127.0.0.1:0")
+	server, again := start("127.0.0.1:0"), make(chan *natsembed.Server, 1)
+	if server == nil {
+		t.FailNow()
+	}
 	url := server.URL()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
@@ -156,16 +159,22 @@ func TestStoreAwayInTheMiddle(t *testing.T) {
 	data := blobtest.Data(4 << 20)
 	away := readerFunc(func([]byte) (int, error) {
 		server.Shutdown()
-		go func() { server = start(url[len("nats://"):]) }()
+		go func() { again <- start(url[len("nats://"):]) }()
 		return 0, io.EOF
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	ref, err := s.Put(ctx, "a", "", io.MultiReader(bytes.NewReader(data[:2<<20]), away, bytes.NewReader(data[2<<20:])))
+	select {
+	case server := <-again:
+		if server != nil {
+			defer server.Shutdown()
+		}
+	case <-ctx.Done():
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Shutdown()
 	o, err := blob.Open(ctx, s, ref)
 	if err != nil {
 		t.Fatal(err)

@@ -102,7 +102,8 @@ func (s *Store) CheckExpiry(ctx context.Context) (kept time.Duration, err error)
 
 // covered reports whether a rule is about every blob of the store.
 func (s *Store) covered(rule types.LifecycleRule) bool {
-	prefix := rule.Prefix //nolint:staticcheck // buckets with rules of the old form still have it
+	//lint:ignore SA1019 S3 still gives it for rules that were made in the old form
+	prefix := rule.Prefix
 	if f := rule.Filter; f != nil {
 		if f.And != nil || f.Tag != nil || f.ObjectSizeGreaterThan != nil || f.ObjectSizeLessThan != nil {
 			return false

@@ -40,6 +40,12 @@ type Store struct {
 
 var _ blob.Store = (*Store)(nil)
 
+// Place is the bucket and the prefix that a URL names: s3://bucket/prefix.
+func Place(url string) (bucket, prefix string) {
+	bucket, prefix, _ = strings.Cut(strings.TrimPrefix(url, "s3://"), "/")
+	return bucket, prefix
+}
+
 // New returns a store; it asks S3 for nothing.
 func New(cfg aws.Config, o Options) (*Store, error) {
 	if o.Bucket == "" || strings.Contains(o.Bucket, "/") {

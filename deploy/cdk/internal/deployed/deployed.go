@@ -1,5 +1,5 @@
 // Package deployed makes what a synthesised template describes, as far as an
-// emulator of AWS can: queues, table and state machines. It stands in for
+// emulator of AWS can: queues, table, bucket and state machines. It stands in for
 // CloudFormation in tests, so that the fleet runs on the stack's own settings.
 package deployed
 
@@ -8,10 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -19,7 +22,7 @@ import (
 	"callfleet/deploy/cdk/internal/cfn"
 )
 
-// Stack is a template whose queues, table and state machines exist.
+// Stack is a template whose queues, table, bucket and state machines exist.
 type Stack struct {
 	cfg      aws.Config
 	template *cfn.Template
@@ -41,6 +44,7 @@ func Create(ctx context.Context, cfg aws.Config, account string, t *cfn.Template
 	}{
 		{"AWS::SQS::Queue", s.createQueue},
 		{"AWS::DynamoDB::Table", s.createTable},
+		{"AWS::S3::Bucket", s.createBucket},
 		{"AWS::StepFunctions::StateMachine", s.createMachine},
 	} {
 		for _, r := range t.Of(step.kind) {
@@ -119,6 +123,37 @@ func (s *Stack) createTable(ctx context.Context, r *cfn.Resource) error {
 	s.values[r.ID] = p.TableName
 	s.values[r.ID+".Arn"] = aws.ToString(made.TableDescription.TableArn)
 	return nil
+}
+
+// createBucket makes a bucket of a name made up, with the template's rules.
+func (s *Stack) createBucket(ctx context.Context, r *cfn.Resource) error {
+	client := s3.NewFromConfig(s.cfg, func(o *s3.Options) { o.UsePathStyle = true })
+	name := strings.ToLower(r.ID)
+	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name}); err != nil {
+		return err
+	}
+	var rules []struct {
+		ID                             string `json:"Id"`
+		Status                         s3types.ExpirationStatus
+		ExpirationInDays               int32
+		AbortIncompleteMultipartUpload *s3types.AbortIncompleteMultipartUpload
+	}
+	if err := json.Unmarshal([]byte(cfn.Text(cfn.Get(r.Properties, "LifecycleConfiguration", "Rules"))), &rules); err != nil {
+		return err
+	}
+	var put []s3types.LifecycleRule
+	for _, rule := range rules {
+		put = append(put, s3types.LifecycleRule{
+			ID: &rule.ID, Status: rule.Status, Filter: &s3types.LifecycleRuleFilter{Prefix: aws.String("")},
+			Expiration:                     &s3types.LifecycleExpiration{Days: &rule.ExpirationInDays},
+			AbortIncompleteMultipartUpload: rule.AbortIncompleteMultipartUpload,
+		})
+	}
+	_, err := client.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{
+		Bucket: &name, LifecycleConfiguration: &s3types.BucketLifecycleConfiguration{Rules: put},
+	})
+	s.values[r.ID], s.values[r.ID+".Arn"] = name, "arn:aws:s3:::"+name
+	return err
 }
 
 var placeholder = regexp.MustCompile(`\$\{([A-Za-z0-9]+)\}`)

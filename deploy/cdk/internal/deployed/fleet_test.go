@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -181,9 +182,12 @@ func (f *fleet) testRun(t *testing.T) {
 	prepare(t, dir, &made)
 	for _, args := range [][]string{
 		{"template", "put", "get-user.GET.json"}, {"template", "put", "gone.GET.json"}, {"template", "put", "gone.GET.json"},
-		{"template", "rm", "gone", "GET"}, {"template", "ls"}, {"template", "get", "get-user", "GET"}, {"doctor"},
+		{"template", "rm", "gone", "GET"}, {"template", "ls"}, {"template", "get", "get-user", "GET"},
 	} {
 		f.produce(t, dir, 0, args...)
+	}
+	if report := f.produce(t, dir, 0, "doctor"); !strings.Contains(report, "the bucket is there, and keeps them 7 days") {
+		t.Errorf("the doctor says\n%s", report)
 	}
 	f.serve(t, "starter")
 	f.serve(t, "worker")
@@ -204,8 +208,26 @@ func (f *fleet) testRun(t *testing.T) {
 	}
 	f.produce(t, dir, 0, "call", "get-user", "GET", "-p", "id=1", "--wait")
 	f.produce(t, dir, 0, "execution", "ls")
-	if n := made.Load(); n < 2*calls+1 {
-		t.Errorf("%d calls reached the API, want %d", n, 2*calls+1)
+	f.largeBody(t, dir)
+	if n := made.Load(); n < 2*calls+2 {
+		t.Errorf("%d calls reached the API, want %d", n, 2*calls+2)
+	}
+}
+
+// largeBody sends a text and gets it back, both by way of the bucket.
+func (f *fleet) largeBody(t *testing.T, dir string) {
+	t.Helper()
+	f.produce(t, dir, 0, "template", "put", "mirror.POST.json")
+	text := strings.Repeat("300 KB\n", 300_000/7)
+	write(t, filepath.Join(dir, "text"), text)
+	out := f.produce(t, dir, 0, "call", "mirror", "POST", "-p", "text=@text", "--wait")
+	var called struct{ ID string }
+	if err := json.NewDecoder(strings.NewReader(out)).Decode(&called); err != nil || !strings.Contains(out, `"bodyRef"`) {
+		t.Fatalf("%v in %s", err, out)
+	}
+	f.produce(t, dir, 0, "result", "get", called.ID, "-o", "back")
+	if back, err := os.ReadFile(filepath.Join(dir, "back")); err != nil || string(back) != text {
+		t.Errorf("%d bytes came back, %v, want %d", len(back), err, len(text))
 	}
 }
 
@@ -215,6 +237,10 @@ func prepare(t *testing.T, dir string, made *atomic.Int64) {
 	t.Helper()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		made.Add(1)
+		if r.URL.Path == "/mirror" {
+			_, _ = io.Copy(w, r.Body)
+			return
+		}
 		if r.URL.Path == "/users/13" {
 			w.WriteHeader(http.StatusNotFound)
 		}
@@ -222,6 +248,8 @@ func prepare(t *testing.T, dir string, made *atomic.Int64) {
 	}))
 	t.Cleanup(api.Close)
 	write(t, filepath.Join(dir, "get-user.GET.json"), `{"name":"get-user","method":"GET","url":"`+api.URL+`/users/{{ id }}"}`)
+	write(t, filepath.Join(dir, "mirror.POST.json"),
+		`{"name":"mirror","method":"POST","url":"`+api.URL+`/mirror","contentType":"text/plain","payload":"{{ text }}"}`)
 	write(t, filepath.Join(dir, "gone.GET.json"), `{"name":"gone","method":"GET","url":"`+api.URL+`"}`)
 	var lines strings.Builder
 	for id := range calls {

@@ -18,8 +18,8 @@ import (
 )
 
 // Guard is a proxy in front of the emulator that lets through what a role of
-// the template may do, and refuses the rest as AWS does. It knows SQS, DynamoDB
-// and Step Functions; who one is (STS), everybody may ask.
+// the template may do, and refuses the rest as AWS does. It knows SQS, DynamoDB,
+// S3 and Step Functions; who one is (STS), everybody may ask.
 type Guard struct {
 	proxy      *httputil.ReverseProxy
 	stack      *Stack
@@ -100,7 +100,11 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	onS3 := strings.Contains(r.Header.Get("Authorization"), "/s3/aws4_request")
 	action, resource := g.asks(r.Header.Get("X-Amz-Target"), body)
+	if onS3 {
+		action, resource = asksS3(r)
+	}
 	if action == "" || g.allows(action, resource) {
 		g.proxy.ServeHTTP(w, r)
 		return
@@ -108,6 +112,12 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	g.denied[action+" on "+resource] = true
 	g.mu.Unlock()
+	if onS3 {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, `<Error><Code>AccessDenied</Code><Message>not authorized to perform: %s on resource: %s</Message></Error>`, action, resource)
+		return
+	}
 	w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 	w.WriteHeader(http.StatusBadRequest)
 	fmt.Fprintf(w, `{"__type":"AccessDeniedException","message":"not authorized to perform: %s on resource: %s"}`, action, resource)
@@ -150,6 +160,28 @@ func (g *Guard) asks(target string, body []byte) (action, resource string) {
 		resource = "*"
 	}
 	return service + ":" + strings.TrimSuffix(operation, "Batch"), resource
+}
+
+// asksS3 is the same of a request to S3 whose path begins with the bucket.
+func asksS3(r *http.Request) (action, resource string) {
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	_, key, _ := strings.Cut(path, "/")
+	query := r.URL.Query()
+	switch {
+	case r.Method == http.MethodPut || r.Method == http.MethodPost:
+		action = "PutObject"
+	case r.Method == http.MethodDelete && query.Has("uploadId"):
+		action = "AbortMultipartUpload"
+	case r.Method == http.MethodDelete:
+		action = "DeleteObject"
+	case key != "":
+		action = "GetObject"
+	case query.Has("lifecycle"):
+		action = "GetLifecycleConfiguration"
+	default:
+		action = "ListBucket"
+	}
+	return "s3:" + action, "arn:aws:s3:::" + strings.TrimSuffix(path, "/")
 }
 
 func (g *Guard) allows(action, resource string) bool {

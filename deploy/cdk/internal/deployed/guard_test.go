@@ -1,6 +1,10 @@
 package deployed
 
-import "testing"
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
 
 func TestMatches(t *testing.T) {
 	t.Parallel()
@@ -14,6 +18,21 @@ func TestMatches(t *testing.T) {
 	} {
 		if got := matches(row.pattern, row.resource); got != row.want {
 			t.Errorf("%s matches %s: %t", row.pattern, row.resource, got)
+		}
+	}
+}
+
+func TestWhatIsAskedOfS3(t *testing.T) {
+	t.Parallel()
+	for request, want := range map[string]string{
+		"HEAD /b": "s3:ListBucket arn:aws:s3:::b", "GET /b?lifecycle": "s3:GetLifecycleConfiguration arn:aws:s3:::b",
+		"GET /b/a/k": "s3:GetObject arn:aws:s3:::b/a/k", "PUT /b/a/k": "s3:PutObject arn:aws:s3:::b/a/k",
+		"POST /b/a/k?uploads": "s3:PutObject arn:aws:s3:::b/a/k", "DELETE /b/a/k?uploadId=1": "s3:AbortMultipartUpload arn:aws:s3:::b/a/k",
+		"DELETE /b/a/k": "s3:DeleteObject arn:aws:s3:::b/a/k",
+	} {
+		method, target, _ := strings.Cut(request, " ")
+		if action, resource := asksS3(httptest.NewRequest(method, target, nil)); action+" "+resource != want {
+			t.Errorf("%s asks for %s on %s, want %s", request, action, resource, want)
 		}
 	}
 }

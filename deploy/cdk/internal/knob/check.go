@@ -76,6 +76,7 @@ func (k Knobs) check(p *problems) {
 	p.match("prefix", k.Prefix, prefixForm, "a letter and at most 30 more letters, digits, - or _")
 	p.match("table", k.Table, tableForm, "3 to 255 letters, digits, _, . or -")
 	p.match("stateMachine", k.StateMachine, machineForm, "1 to 80 letters, digits, - or _")
+	p.within("blobDays", k.BlobDays, 1, 3650)
 	p.oneOf("architecture", k.Architecture, "x86_64", "arm64")
 	p.match("workerImage", k.WorkerImage, imageForm, "REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…")
 	p.match("producerImage", k.ProducerImage, imageForm, "REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…")

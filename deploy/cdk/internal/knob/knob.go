@@ -16,6 +16,7 @@ type Knobs struct {
 	Table        string `knob:"table" default:"API_Template_Table" help:"Name of the DynamoDB table of the templates."`
 	StateMachine string `knob:"stateMachine" default:"call-api" help:"Name of the state machine that makes one call."`
 	KeepTable    bool   `knob:"keepTable" default:"true" help:"Protect the table from deletion and leave it when the stack is destroyed."`
+	BlobDays     int    `knob:"blobDays" default:"7" help:"Days that a body too large to travel is kept in the stack's bucket; longer than anybody waits for a result (CALLFLEET_BLOB_EXPIRY)."`
 
 	Architecture  string `knob:"architecture" default:"x86_64" help:"Processor of the tasks and of the function: x86_64, or arm64 (about a fifth cheaper); the images must be built for it."`
 	WorkerImage   string `knob:"workerImage" default:"" help:"Image of worker and starter, REGISTRY/NAME:TAG; empty: built from this repository's Dockerfile by cdk deploy, which needs Docker."`

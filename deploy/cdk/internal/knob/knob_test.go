@@ -39,7 +39,7 @@ func TestRead(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	context := map[string]any{
-		"prefix": "1calls", "table": "x", "stateMachine": "a b", "keepTable": "maybe", "architecture": "mips",
+		"prefix": "1calls", "table": "x", "stateMachine": "a b", "keepTable": "maybe", "blobDays": 0, "architecture": "mips",
 		"workerImage": "UPPER", "producerImage": "no-tag", "collectorImage": "", "vpcId": "vpc", "subnetIds": "net-1", "natGateways": 7,
 		"privateEndpoints": "true", "workerCpu": 300, "workerMemory": "many", "workerSlots": 0, "workerMin": 11, "workerSpotPercent": 101,
 		"backlogPerWorker": -1, "idleMinutes": 0, "starterTasks": 0, "starterCpu": "512", "starterMemory": 1500, "startRate": -1,

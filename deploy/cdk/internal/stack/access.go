@@ -59,14 +59,14 @@ func (p *parts) starterGrants() []grant {
 // workerGrants are what tasks need.
 func (p *parts) workerGrants() []grant {
 	q := p.queues
-	return []grant{
+	return append([]grant{
 		{"take tasks", consume, arns(q.tasks.live.QueueArn())},
 		{"reject what no worker can make", send, arns(q.tasks.dead.QueueArn())},
 		{"tell outcomes of calls without an execution", send, arns(p.runQueues())},
 		// AWS lists no resource type for these three: a token says by itself which
 		// task it stands for, and nobody can guess one.
 		{"report on tasks", reportActions, arns(jsii.String("*"))},
-	}
+	}, p.bodyGrants()...)
 }
 
 var reportActions = []string{"states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"}
@@ -80,7 +80,7 @@ func (p *parts) protectGrant() grant {
 }
 
 // producerGrants are what a person or a task that runs the producer needs:
-// calls, templates, outcomes, executions, and what "producer doctor" looks at.
+// calls, templates, outcomes, bodies, executions, and what "producer doctor" looks at.
 func (p *parts) producerGrants() []grant {
 	q := p.queues
 	run := append([]string{"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:TagQueue"}, consume...)
@@ -93,6 +93,10 @@ func (p *parts) producerGrants() []grant {
 		{"templates", []string{
 			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan", "dynamodb:DescribeTable",
 		}, arns(p.table.TableArn())},
+		{"keep params that are too large to travel", keep, p.bodies(params)},
+		// All of them: "producer doctor" asks for one that is not there.
+		{"fetch bodies", fetch, p.bodies("*")},
+		{"tell what has expired, and when bodies do", append([]string{"s3:GetLifecycleConfiguration"}, found...), arns(p.bucket.BucketArn())},
 		{"list executions", []string{"states:ListExecutions", "states:DescribeStateMachine"}, arns(p.machines.callAPI.StateMachineArn())},
 		{"show and stop executions", []string{
 			"states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution",

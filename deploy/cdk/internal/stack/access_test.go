@@ -109,9 +109,15 @@ func TestPermissionsOfThePrograms(t *testing.T) {
 			names[r.ID] = cfn.Text(r.Properties[label])
 		}
 	}
+	for _, r := range v.template.Of("AWS::S3::Bucket") {
+		names[r.ID] = "bodies"
+	}
 	short := func(resource string) string {
 		for id, name := range names {
 			if strings.Contains(resource, `"`+id+`"`) {
+				if _, keys, ok := strings.Cut(resource, `"/`); ok {
+					return name + "/" + strings.TrimRight(keys, `"]}`)
+				}
 				if strings.Contains(resource, "execution:") {
 					return name + " executions"
 				}
@@ -127,7 +133,7 @@ func TestPermissionsOfThePrograms(t *testing.T) {
 	}
 	got := map[string][]string{}
 	for _, p := range permissions(t, v.template) {
-		for _, holder := range []string{"StarterRole", "WorkerRole", "CallApiRole"} {
+		for _, holder := range []string{"StarterRole", "WorkerRole", "ProducerPolicy", "CallApiRole"} {
 			if strings.HasPrefix(p.holder, holder) && p.resource != "*" {
 				got[holder] = append(got[holder], p.action+" "+short(p.resource))
 			}
@@ -142,7 +148,18 @@ func TestPermissionsOfThePrograms(t *testing.T) {
 		),
 		"WorkerRole": slices.Concat(
 			on("calls-tasks", consumes...), on("calls-tasks-dlq", sends...), on("calls-results-*", sends...),
-			on(":task/", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
+			on("bodies/answers/*", "s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"), on("bodies/params/*", "s3:GetObject"),
+			on("bodies", "s3:ListBucket"), on(":task/", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
+		),
+		"ProducerPolicy": slices.Concat(
+			on("calls-requests", sends...), on("calls-tasks", sends...), on("calls-results", looks...),
+			on("calls-results-*", append([]string{"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:TagQueue"}, consumes...)...),
+			on("calls-requests-dlq", looks...), on("calls-tasks-dlq", looks...), on("calls-results-dlq", looks...),
+			on("API_Template_Table", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan", "dynamodb:DescribeTable"),
+			on("bodies/params/*", "s3:PutObject", "s3:AbortMultipartUpload"), on("bodies/*", "s3:GetObject"),
+			on("bodies", "s3:ListBucket", "s3:GetLifecycleConfiguration"),
+			on("call-api", "states:ListExecutions", "states:DescribeStateMachine"),
+			on("call-api executions", "states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"),
 		),
 		"CallApiRole": slices.Concat(on("API_Template_Table", "dynamodb:GetItem"), on("calls-tasks", "sqs:SendMessage")),
 	} {

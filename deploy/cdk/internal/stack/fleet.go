@@ -146,7 +146,10 @@ func (p *parts) memoryOf(g program) int {
 
 // settings are where everything is; a person's shell needs no more.
 func (p *parts) settings() map[string]string {
+	blobs, expiry := p.blobs()
 	return map[string]string{
+		"CALLFLEET_BLOBS":         blobs,
+		"CALLFLEET_BLOB_EXPIRY":   expiry,
 		"CALLFLEET_QUEUE":         "sqs://" + p.knobs.Prefix,
 		"CALLFLEET_TEMPLATES":     "dynamodb://" + p.knobs.Table,
 		"CALLFLEET_STEPFUNCTIONS": "aws:",

@@ -13,7 +13,7 @@ import (
 )
 
 var schemes = config.Schemes{
-	Queue: []string{"sqs"}, StepFunctions: []string{"aws"}, Templates: []string{"dynamodb"},
+	Queue: []string{"sqs"}, StepFunctions: []string{"aws"}, Templates: []string{"dynamodb"}, Blobs: []string{"s3"},
 }
 
 // container is one container of a task definition.
@@ -34,7 +34,11 @@ func environment(t *testing.T, c any) map[string]string {
 	env := map[string]string{}
 	for _, e := range listOf(cfn.Get(c, "Environment")) {
 		value, ok := cfn.Get(e, "Value").(string)
-		if !ok {
+		switch before, _ := cfn.Get(e, "Value", "Fn::Join", 1, 0).(string); {
+		case ok:
+		case before == "s3://":
+			value = before + "bodies"
+		default:
 			value = "arn:aws:states:us-east-1:123456789012:stateMachine:call-api"
 		}
 		env[cfn.Text(cfn.Get(e, "Name"))] = value
@@ -100,6 +104,9 @@ func TestEnvironmentIsUnderstood(t *testing.T) {
 			t.Errorf("worker: %+v", worker)
 		}
 		for _, w := range []*config.Worker{starter, worker} {
+			if w.Blobs.Scheme() != "s3" || w.BlobExpiry != time.Duration(k.BlobDays)*24*time.Hour {
+				t.Errorf("large bodies: %+v", w.Claims)
+			}
 			if w.Queue.Scheme() != "sqs" || w.Templates.Path() != k.Table || w.StepFunctions.Scheme() != "aws" || !strings.HasPrefix(w.StateMachine, "arn:") {
 				t.Errorf("backends: %+v", w.Backends)
 			}
@@ -258,13 +265,13 @@ func TestImages(t *testing.T) {
 func TestOutputs(t *testing.T) {
 	t.Parallel()
 	v := standard(t)
-	machine := v.the(t, "AWS::StepFunctions::StateMachine", "")
-	line, err := cfn.Values{"AWS::Region": "eu-west-1", machine.ID: "arn:machine"}.String(v.template.Outputs["Settings"].Value)
-	expected := "export AWS_REGION=eu-west-1 CALLFLEET_QUEUE=sqs://calls CALLFLEET_STATE_MACHINE=arn:machine CALLFLEET_STEPFUNCTIONS=aws: CALLFLEET_TEMPLATES=dynamodb://API_Template_Table"
+	machine, bucket := v.the(t, "AWS::StepFunctions::StateMachine", ""), v.the(t, "AWS::S3::Bucket", "")
+	line, err := cfn.Values{"AWS::Region": "eu-west-1", machine.ID: "arn:machine", bucket.ID: "bodies"}.String(v.template.Outputs["Settings"].Value)
+	expected := "export AWS_REGION=eu-west-1 CALLFLEET_BLOBS=s3://bodies CALLFLEET_BLOB_EXPIRY=168h CALLFLEET_QUEUE=sqs://calls CALLFLEET_STATE_MACHINE=arn:machine CALLFLEET_STEPFUNCTIONS=aws: CALLFLEET_TEMPLATES=dynamodb://API_Template_Table"
 	if err != nil || line != expected {
 		t.Errorf("%s, %v; want %s", line, err, expected)
 	}
-	for _, name := range []string{"TableName", "StateMachineArn", "RequestsQueueUrl", "TasksQueueUrl", "ResultsQueueUrl", "ProducerPolicyArn", "DashboardLink", "ExecutionsLink"} {
+	for _, name := range []string{"TableName", "BucketName", "StateMachineArn", "RequestsQueueUrl", "TasksQueueUrl", "ResultsQueueUrl", "ProducerPolicyArn", "DashboardLink", "ExecutionsLink"} {
 		if o := v.template.Outputs[name]; o.Value == nil || o.Description == "" {
 			t.Errorf("no output %s", name)
 		}

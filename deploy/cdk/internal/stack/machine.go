@@ -81,6 +81,8 @@ func (p *parts) addFunction() {
 	})
 	logs := p.newLogGroup("FunctionLog", "/aws/lambda/"+tutorialFunction)
 	p.allow(role, grant{"the function's own log", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, arns(logs.LogGroupArn())})
+	p.allow(role, p.bodyGrants()...)
+	blobs, _ := p.blobs()
 	architecture := awslambda.Architecture_X86_64()
 	if p.isARM() {
 		architecture = awslambda.Architecture_ARM_64()
@@ -98,6 +100,7 @@ func (p *parts) addFunction() {
 		LogGroup:     logs,
 		Tracing:      awslambda.Tracing_ACTIVE,
 		Environment: &map[string]*string{
+			"CALLFLEET_BLOBS":      jsii.String(blobs),
 			"CALLFLEET_LOG_FORMAT": jsii.String("json"),
 			"CALLFLEET_LOG_LEVEL":  jsii.String(p.knobs.LogLevel),
 		},

@@ -26,6 +26,8 @@ const (
 	whyTraces      = "AWS lists no resource type for xray:PutTraceSegments and xray:PutTelemetryRecords."
 	whyLogDelivery = "AWS lists no resource type for the delivery of Step Functions logs (logs:CreateLogDelivery and its kin) and for X-Ray."
 	whyListQueues  = "AWS lists no resource type for sqs:ListQueues."
+	whyBodies      = "Every body has a key of its own, which begins with what it is of: only that beginning is known."
+	whyNoAccessLog = "A log of every access needs a second bucket that is kept longer than the bodies; calls and executions are logged, and CloudTrail's data events are there for accounts that must have it."
 	whyPull        = "AWS lists no resource type for ecr:GetAuthorizationToken; pulling is allowed from the program's repository alone."
 	whyMachineLog  = "The machineLog knob asks for less than ALL: a line for every state of every call costs as much as the workers."
 	whyEnvironment = "The variables are addresses and numbers. Secrets of APIs are no settings of the fleet."
@@ -52,14 +54,24 @@ func (p *parts) explain() {
 	suppress(p.policy, "IAM5", whyRunQueues, runQueues)
 	suppress(p.policy, "IAM5", whyExecutions, executions)
 	suppress(p.policy, "IAM5", whyListQueues, anywhere)
+	p.explainBodies(worker, answers, params)
+	p.explainBodies(p.policy, params, "*")
+	suppress(p.bucket, "S1", whyNoAccessLog, nil)
 	p.explainMachine(p.machines.callAPI)
 	if p.machines.tutorial != nil {
 		p.explainMachine(p.machines.tutorial)
 		suppress(p.machines.function.Role(), "IAM5", whyTraces, anywhere)
+		p.explainBodies(p.machines.function.Role(), answers, params)
 	}
 	for _, definition := range []awsecs.TaskDefinition{p.starter.TaskDefinition(), p.worker.TaskDefinition(), p.producer} {
 		suppress(definition, "ECS2", whyEnvironment, nil)
 		suppress(definition.ExecutionRole(), "IAM5", whyPull, anywhere)
+	}
+}
+
+func (p *parts) explainBodies(holder constructs.IConstruct, keys ...string) {
+	for _, k := range keys {
+		suppress(holder, "IAM5", whyBodies, pattern("Resource::<Bodies", ".Arn>/"+k))
 	}
 }
 

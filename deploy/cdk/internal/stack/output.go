@@ -22,6 +22,7 @@ func (p *parts) addOutputs() {
 	outputs := []struct{ id, value, text string }{
 		{"Settings", line.String(), "Paste it into a shell: the producer then uses this deployment"},
 		{"TableName", *p.table.TableName(), "Table of the templates"},
+		{"BucketName", *p.bucket.BucketName(), "Bucket of bodies that are too large to travel"},
 		{"StateMachineArn", *p.machines.callAPI.StateMachineArn(), "State machine that makes one call"},
 		{"RequestsQueueUrl", *p.queues.requests.live.QueueUrl(), "Queue of call requests"},
 		{"TasksQueueUrl", *p.queues.tasks.live.QueueUrl(), "Queue that the workers take tasks from"},

@@ -2,8 +2,10 @@ package stack_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +32,40 @@ func TestQueues(t *testing.T) {
 				if !strings.Contains(cfn.Text(policy.Properties), `"Action":"sqs:*","Condition":{"Bool":{"aws:SecureTransport":"false"}},"Effect":"Deny"`) {
 					t.Errorf("%s can be used without TLS", q.ID)
 				}
+			}
+		}
+	})
+}
+
+// The bucket is closed, forgets, and is named to every program.
+func TestBucket(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, v *variant) {
+		b := v.the(t, "AWS::S3::Bucket", "")
+		want(t, b, `[{"ServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]`, "BucketEncryption", "ServerSideEncryptionConfiguration")
+		want(t, b, `{"BlockPublicAcls":true,"BlockPublicPolicy":true,"IgnorePublicAcls":true,"RestrictPublicBuckets":true}`, "PublicAccessBlockConfiguration")
+		want(t, b, `[{"ObjectOwnership":"BucketOwnerEnforced"}]`, "OwnershipControls", "Rules")
+		want(t, b, fmt.Sprintf(`[{"AbortIncompleteMultipartUpload":{"DaysAfterInitiation":1},"ExpirationInDays":%d,"Id":"expire","Status":"Enabled"}]`, v.knobs.BlobDays),
+			"LifecycleConfiguration", "Rules")
+		if b.Properties["BucketName"] != nil || b.DeletionPolicy != "Retain" || b.UpdateReplacePolicy != "Retain" {
+			t.Errorf("bucket: name %v, %s, %s; want none, Retain", b.Properties["BucketName"], b.DeletionPolicy, b.UpdateReplacePolicy)
+		}
+		policy := cfn.Text(v.the(t, "AWS::S3::BucketPolicy", `"Bucket":{"Ref":"`+b.ID+`"}`).Properties)
+		for _, condition := range []string{`{"Bool":{"aws:SecureTransport":"false"}}`, `{"NumericLessThan":{"s3:TlsVersion":1.2}}`} {
+			if !strings.Contains(policy, `"Action":"s3:*","Condition":`+condition+`,"Effect":"Deny"`) {
+				t.Errorf("the bucket's policy has no denial of %s: %s", condition, policy)
+			}
+		}
+		if strings.Contains(policy, `"Allow"`) {
+			t.Errorf("the bucket's policy lets somebody in: %s", policy)
+		}
+		for _, family := range []string{"starter", "worker", "producer"} {
+			found := false
+			for _, e := range listOf(cfn.Get(container(t, v, family, family), "Environment")) {
+				found = found || cfn.Text(e) == `{"Name":"CALLFLEET_BLOBS","Value":{"Fn::Join":["",["s3://",{"Ref":"`+b.ID+`"}]]}}`
+			}
+			if !found {
+				t.Errorf("%s is not told of the bucket", family)
 			}
 		}
 	})
@@ -111,11 +147,25 @@ func TestTutorial(t *testing.T) {
 	want(t, function, `["arm64"]`, "Architectures")
 	want(t, function, "Active", "TracingConfig", "Mode")
 	env := map[string]string{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
+	names := cfn.Values{v.the(t, "AWS::S3::Bucket", "").ID: "bodies"}
 	for name, value := range cfn.Get(function.Properties, "Environment", "Variables").(map[string]any) {
-		env[name] = cfn.Text(value)
+		if env[name], err = names.String(value); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := config.ParseLambda(config.Input{Getenv: func(name string) string { return env[name] }}); err != nil {
-		t.Errorf("the function does not understand %v: %v", env, err)
+	settings, err := config.ParseLambda(config.Input{Getenv: func(name string) string { return env[name] }})
+	if err != nil || settings.Claims.Blobs.Secret() != "s3://bodies" {
+		t.Errorf("the function understands %v as %+v, %v", env, settings, err)
+	}
+	var may []string
+	for _, p := range permissions(t, v.template) {
+		if strings.HasPrefix(p.holder, "FunctionRole") && strings.Contains(p.resource, "Bodies") {
+			may = append(may, p.action)
+		}
+	}
+	slices.Sort(may)
+	if !slices.Equal(may, []string{"s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"}) {
+		t.Errorf("the function may %v with bodies", may)
 	}
 	want(t, machine, `{"FunctionArn":{"Fn::GetAtt":["`+function.ID+`","Arn"]},"TemplatesTable":{"Ref":"`+
 		v.the(t, "AWS::DynamoDB::Table", "").ID+`"}}`, "DefinitionSubstitutions")

@@ -104,6 +104,7 @@ type parts struct {
 
 	queues    queues
 	table     table
+	bucket    bucket
 	machines  machines
 	network   network
 	cluster   cluster
@@ -122,6 +123,7 @@ func build(app awscdk.App, k knob.Knobs, root string, d definitions) awscdk.Stac
 	})
 	p.addQueues()
 	p.addTable()
+	p.addBucket()
 	p.addMachines(d)
 	p.addResults()
 	p.addNetwork()
