@@ -54,8 +54,8 @@ func batchedRun(t *testing.T, s *stack) {
 	})
 	get := s.put(t, map[string]any{"name": "get", "method": "GET", "url": url + "/?id={{ id }}"})
 	var lines []line
-	for i := range 150 {
-		lines = append(lines, line{get, map[string]any{"id": i + 1}})
+	for i := range 150 { // the first batch is too large for a message, the second is not
+		lines = append(lines, line{get, map[string]any{"id": i + 1, "note": strings.Repeat("x", 400)}})
 	}
 	lines[8].params = map[string]any{"other": 9} // cannot be rendered
 	lines[9].params = due{map[string]any{"id": 10}, time.Now().Add(-time.Second)}
@@ -85,6 +85,9 @@ func batchedRun(t *testing.T, s *stack) {
 		if err != nil || e.Status != want {
 			t.Errorf("execution %s: %s, %v", id, e.Status, err)
 			continue
+		}
+		if byReference := strings.Contains(string(e.Input), "callsRef"); byReference != (id == "batched-batch-1") || len(e.Input) > 40<<10 {
+			t.Errorf("execution %s has an input of %d bytes, the calls by reference: %v", id, len(e.Input), byReference)
 		}
 		if m, err := call.DecodeManifest(e.Output); want == call.StatusSucceeded && (err != nil || m.Calls != m.Succeeded+m.Failed || len(e.Output) > 32<<10) {
 			t.Errorf("execution %s: a manifest of %d bytes, %+v, %v", id, len(e.Output), m, err)

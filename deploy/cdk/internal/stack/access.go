@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
 )
@@ -37,9 +39,20 @@ func (p *parts) allow(to awsiam.IRole, grants ...grant) {
 // and go with the runs, so only the beginning of their names is known.
 func (p *parts) runQueues() *string { return p.arn("sqs", p.knobs.Prefix+"-results-*") }
 
-// executions are those of the fleet's state machine.
-func (p *parts) executions() *string {
-	return p.arn("states", "execution:"+*p.machines.callAPI.StateMachineName()+":*")
+// executions are those of the fleet's state machines.
+func (p *parts) executions() (all []*string) {
+	for _, m := range p.callers() {
+		all = append(all, p.arn("states", "execution:"+*m.StateMachineName()+":*"))
+	}
+	return all
+}
+
+// callerARNs are the fleet's state machines.
+func (p *parts) callerARNs() (all []*string) {
+	for _, m := range p.callers() {
+		all = append(all, m.StateMachineArn())
+	}
+	return all
 }
 
 // starterGrants are what requests, executions and outcomes need.
@@ -51,8 +64,8 @@ func (p *parts) starterGrants() []grant {
 		{"see the backlog before starting more", look, arns(q.tasks.live.QueueArn())},
 		{"take outcomes", consume, arns(q.results.live.QueueArn())},
 		{"hand each outcome to its run", send, arns(p.runQueues())},
-		{"start executions", []string{"states:StartExecution"}, arns(p.machines.callAPI.StateMachineArn())},
-		{"tell a second request from a redelivered one", []string{"states:DescribeExecution"}, arns(p.executions())},
+		{"start executions", []string{"states:StartExecution"}, p.callerARNs()},
+		{"tell a second request from a redelivered one", []string{"states:DescribeExecution"}, p.executions()},
 	}
 }
 
@@ -67,6 +80,7 @@ func (p *parts) workerGrants() []grant {
 		// AWS lists no resource type for these three: a token says by itself which
 		// task it stands for, and nobody can guess one.
 		{"report on tasks", reportActions, arns(jsii.String("*"))},
+		{"keep and fetch progress and results of batches", slices.Concat(fetch, keep), p.bodies(batches)},
 	}, p.bodyGrants()...)
 }
 
@@ -98,13 +112,14 @@ func (p *parts) producerGrants() []grant {
 		}, arns(p.table.TableArn())},
 		{"limits", flowActions, arns(p.flows.TableArn())},
 		{"keep params that are too large to travel", keep, p.bodies(params)},
+		{"keep the calls of large batches", keep, p.bodies(batches)},
 		// All of them: "producer doctor" asks for one that is not there.
 		{"fetch bodies", fetch, p.bodies("*")},
 		{"tell what has expired, and when bodies do", append([]string{"s3:GetLifecycleConfiguration"}, found...), arns(p.bucket.BucketArn())},
-		{"list executions", []string{"states:ListExecutions", "states:DescribeStateMachine"}, arns(p.machines.callAPI.StateMachineArn())},
+		{"list executions", []string{"states:ListExecutions", "states:DescribeStateMachine"}, p.callerARNs()},
 		{"show and stop executions", []string{
 			"states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution",
-		}, arns(p.executions())},
+		}, p.executions()},
 	}
 }
 

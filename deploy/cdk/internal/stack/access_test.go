@@ -133,7 +133,7 @@ func TestPermissionsOfThePrograms(t *testing.T) {
 	}
 	got := map[string][]string{}
 	for _, p := range permissions(t, v.template) {
-		for _, holder := range []string{"StarterRole", "WorkerRole", "ProducerPolicy", "CallApiRole"} {
+		for _, holder := range []string{"StarterRole", "WorkerRole", "ProducerPolicy", "CallApiRole", "CallBatchRole"} {
 			if strings.HasPrefix(p.holder, holder) && p.resource != "*" {
 				got[holder] = append(got[holder], p.action+" "+short(p.resource))
 			}
@@ -144,13 +144,14 @@ func TestPermissionsOfThePrograms(t *testing.T) {
 			on("calls-requests", consumes...), on("calls-results", consumes...), on("calls-tasks", looks...),
 			on("calls-requests-dlq", sends...), on("calls-results-dlq", sends...), on("calls-results-*", sends...),
 			on("call-api", "states:StartExecution"), on("call-api executions", "states:DescribeExecution"),
+			on("calls-batch", "states:StartExecution"), on("calls-batch executions", "states:DescribeExecution"),
 			on(":task/", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
 		),
 		"WorkerRole": slices.Concat(
 			on("calls-tasks", append([]string{"sqs:SendMessage"}, consumes...)...), on("calls-tasks-dlq", sends...), on("calls-results-*", sends...),
 			on("API_Template_Table-flows", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan"),
 			on("bodies/answers/*", "s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"), on("bodies/params/*", "s3:GetObject"),
-			on("bodies", "s3:ListBucket"), on(":task/", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
+			on("bodies/batches/*", "s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"), on("bodies", "s3:ListBucket"), on(":task/", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"),
 		),
 		"ProducerPolicy": slices.Concat(
 			on("calls-requests", sends...), on("calls-tasks", sends...), on("calls-results", looks...),
@@ -159,11 +160,15 @@ func TestPermissionsOfThePrograms(t *testing.T) {
 			on("API_Template_Table", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DescribeTable"),
 			on("API_Template_Table-flows", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Scan"),
 			on("bodies/params/*", "s3:PutObject", "s3:AbortMultipartUpload"), on("bodies/*", "s3:GetObject"),
+			on("bodies/batches/*", "s3:PutObject", "s3:AbortMultipartUpload"),
 			on("bodies", "s3:ListBucket", "s3:GetLifecycleConfiguration"),
 			on("call-api", "states:ListExecutions", "states:DescribeStateMachine"),
 			on("call-api executions", "states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"),
+			on("calls-batch", "states:ListExecutions", "states:DescribeStateMachine"),
+			on("calls-batch executions", "states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"),
 		),
-		"CallApiRole": slices.Concat(on("API_Template_Table", "dynamodb:GetItem"), on("calls-tasks", "sqs:SendMessage")),
+		"CallBatchRole": slices.Concat(on("API_Template_Table", "dynamodb:GetItem"), on("calls-tasks", "sqs:SendMessage")),
+		"CallApiRole":   slices.Concat(on("API_Template_Table", "dynamodb:GetItem"), on("calls-tasks", "sqs:SendMessage")),
 	} {
 		slices.Sort(expected)
 		slices.Sort(got[holder])

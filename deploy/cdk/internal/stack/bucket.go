@@ -8,7 +8,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// bucket keeps bodies that are too large to travel, under answers/ and params/.
+// bucket keeps bodies that are too large to travel, under answers/, params/ and
+// batches/.
 type bucket = awss3.Bucket
 
 // addBucket leaves the name to CloudFormation: all accounts share one set of
@@ -38,6 +39,7 @@ func (p *parts) blobs() (store, expiry string) {
 const (
 	answers = "answers/*"
 	params  = "params/*"
+	batches = "batches/*"
 )
 
 func (p *parts) bodies(keys string) []*string { return arns(p.bucket.ArnForObjects(jsii.String(keys))) }

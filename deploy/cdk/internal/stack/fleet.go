@@ -154,6 +154,8 @@ func (p *parts) settings() map[string]string {
 		"CALLFLEET_TEMPLATES":     "dynamodb://" + p.knobs.Table,
 		"CALLFLEET_STEPFUNCTIONS": "aws:",
 		"CALLFLEET_STATE_MACHINE": *p.machines.callAPI.StateMachineArn(),
+
+		"CALLFLEET_BATCH_STATE_MACHINE": *p.machines.callBatch.StateMachineArn(),
 	}
 }
 

@@ -265,13 +265,13 @@ func TestImages(t *testing.T) {
 func TestOutputs(t *testing.T) {
 	t.Parallel()
 	v := standard(t)
-	machine, bucket := v.the(t, "AWS::StepFunctions::StateMachine", ""), v.the(t, "AWS::S3::Bucket", "")
-	line, err := cfn.Values{"AWS::Region": "eu-west-1", machine.ID: "arn:machine", bucket.ID: "bodies"}.String(v.template.Outputs["Settings"].Value)
-	expected := "export AWS_REGION=eu-west-1 CALLFLEET_BLOBS=s3://bodies CALLFLEET_BLOB_EXPIRY=168h CALLFLEET_QUEUE=sqs://calls CALLFLEET_STATE_MACHINE=arn:machine CALLFLEET_STEPFUNCTIONS=aws: CALLFLEET_TEMPLATES=dynamodb://API_Template_Table"
+	machine, batches, bucket := v.machine(t, "call-api"), v.machine(t, "calls-batch"), v.the(t, "AWS::S3::Bucket", "")
+	line, err := cfn.Values{"AWS::Region": "eu-west-1", machine.ID: "arn:machine", batches.ID: "arn:batches", bucket.ID: "bodies"}.String(v.template.Outputs["Settings"].Value)
+	expected := "export AWS_REGION=eu-west-1 CALLFLEET_BATCH_STATE_MACHINE=arn:batches CALLFLEET_BLOBS=s3://bodies CALLFLEET_BLOB_EXPIRY=168h CALLFLEET_QUEUE=sqs://calls CALLFLEET_STATE_MACHINE=arn:machine CALLFLEET_STEPFUNCTIONS=aws: CALLFLEET_TEMPLATES=dynamodb://API_Template_Table"
 	if err != nil || line != expected {
 		t.Errorf("%s, %v; want %s", line, err, expected)
 	}
-	for _, name := range []string{"TableName", "BucketName", "StateMachineArn", "RequestsQueueUrl", "TasksQueueUrl", "ResultsQueueUrl", "ProducerPolicyArn", "DashboardLink", "ExecutionsLink"} {
+	for _, name := range []string{"TableName", "BucketName", "StateMachineArn", "BatchStateMachineArn", "RequestsQueueUrl", "TasksQueueUrl", "ResultsQueueUrl", "ProducerPolicyArn", "DashboardLink", "ExecutionsLink"} {
 		if o := v.template.Outputs[name]; o.Value == nil || o.Description == "" {
 			t.Errorf("no output %s", name)
 		}

@@ -20,20 +20,15 @@ const (
 
 // machines are the state machines; tutorial is nil without its function.
 type machines struct {
-	callAPI  sfn.StateMachine
-	tutorial sfn.StateMachine
-	function awslambda.Function
+	callAPI   sfn.StateMachine
+	callBatch sfn.StateMachine
+	tutorial  sfn.StateMachine
+	function  awslambda.Function
 }
 
 func (p *parts) addMachines(d definitions) {
-	p.machines.callAPI = p.newMachine("CallApi", p.knobs.StateMachine, d.callAPI, map[string]*string{
-		"TemplatesTable": p.table.TableName(),
-		"TasksQueueUrl":  p.queues.tasks.live.QueueUrl(),
-	})
-	p.allow(p.machines.callAPI.Role(),
-		grant{"the template of the call", []string{"dynamodb:GetItem"}, arns(p.table.TableArn())},
-		grant{"the hand-off to the workers", []string{"sqs:SendMessage"}, arns(p.queues.tasks.live.QueueArn())},
-	)
+	p.machines.callAPI = p.newCaller("CallApi", p.knobs.StateMachine, d.callAPI)
+	p.machines.callBatch = p.newCaller("CallBatch", p.knobs.Prefix+"-batch", d.callBatch)
 	if p.knobs.LambdaZip == "" {
 		return
 	}
@@ -49,6 +44,24 @@ func (p *parts) addMachines(d definitions) {
 		grant{"the template of the call", []string{"dynamodb:GetItem"}, arns(p.table.TableArn())},
 		grant{"the function that makes the call", []string{"lambda:InvokeFunction"}, arns(p.machines.function.FunctionArn())},
 	)
+}
+
+// callers are the state machines that hand tasks to the workers.
+func (p *parts) callers() []sfn.StateMachine {
+	return []sfn.StateMachine{p.machines.callAPI, p.machines.callBatch}
+}
+
+// newCaller is a state machine that hands tasks to the workers.
+func (p *parts) newCaller(id, name, definition string) sfn.StateMachine {
+	machine := p.newMachine(id, name, definition, map[string]*string{
+		"TemplatesTable": p.table.TableName(),
+		"TasksQueueUrl":  p.queues.tasks.live.QueueUrl(),
+	})
+	p.allow(machine.Role(),
+		grant{"the template of the call", []string{"dynamodb:GetItem"}, arns(p.table.TableArn())},
+		grant{"the hand-off to the workers", []string{"sqs:SendMessage"}, arns(p.queues.tasks.live.QueueArn())},
+	)
+	return machine
 }
 
 func (p *parts) newMachine(id, name, definition string, substitutions map[string]*string) sfn.StateMachine {

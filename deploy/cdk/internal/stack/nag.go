@@ -21,7 +21,7 @@ func findingOf(service, resource string) string {
 const (
 	whyRunQueues   = "A run has a queue of its own, PREFIX-results-RUN, made and removed by the producer: only the beginning of the name is known."
 	whyTasks       = "A task learns its id when it starts: it may protect tasks of this cluster alone."
-	whyExecutions  = "Executions are named by the requests: those of this state machine alone."
+	whyExecutions  = "Executions are named by the requests: those of these state machines alone."
 	whyReport      = "AWS lists no resource type for SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat; the token stands for its task."
 	whyTraces      = "AWS lists no resource type for xray:PutTraceSegments and xray:PutTelemetryRecords."
 	whyLogDelivery = "AWS lists no resource type for the delivery of Step Functions logs (logs:CreateLogDelivery and its kin) and for X-Ray."
@@ -39,10 +39,12 @@ func (p *parts) explain() {
 	runQueues := findingOf("sqs", p.knobs.Prefix+"-results-*")
 	tasks := pattern(findingOf("ecs", "task/<Cluster"), ">/*")
 	executions := pattern(findingOf("states", "execution:<CallApi"), ".Name>:*")
+	batchExecutions := pattern(findingOf("states", "execution:<CallBatch"), ".Name>:*")
 
 	starter, worker := p.starter.TaskDefinition().TaskRole(), p.worker.TaskDefinition().TaskRole()
 	suppress(starter, "IAM5", whyRunQueues, runQueues)
 	suppress(starter, "IAM5", whyExecutions, executions)
+	suppress(starter, "IAM5", whyExecutions, batchExecutions)
 	suppress(starter, "IAM5", whyTasks, tasks)
 	suppress(worker, "IAM5", whyRunQueues, runQueues)
 	suppress(worker, "IAM5", whyTasks, tasks)
@@ -53,11 +55,14 @@ func (p *parts) explain() {
 	}
 	suppress(p.policy, "IAM5", whyRunQueues, runQueues)
 	suppress(p.policy, "IAM5", whyExecutions, executions)
+	suppress(p.policy, "IAM5", whyExecutions, batchExecutions)
 	suppress(p.policy, "IAM5", whyListQueues, anywhere)
-	p.explainBodies(worker, answers, params)
-	p.explainBodies(p.policy, params, "*")
+	p.explainBodies(worker, answers, params, batches)
+	p.explainBodies(p.policy, params, batches, "*")
 	suppress(p.bucket, "S1", whyNoAccessLog, nil)
-	p.explainMachine(p.machines.callAPI)
+	for _, m := range p.callers() {
+		p.explainMachine(m)
+	}
 	if p.machines.tutorial != nil {
 		p.explainMachine(p.machines.tutorial)
 		suppress(p.machines.function.Role(), "IAM5", whyTraces, anywhere)

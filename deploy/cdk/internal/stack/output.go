@@ -24,6 +24,7 @@ func (p *parts) addOutputs() {
 		{"TableName", *p.table.TableName(), "Table of the templates"},
 		{"BucketName", *p.bucket.BucketName(), "Bucket of bodies that are too large to travel"},
 		{"StateMachineArn", *p.machines.callAPI.StateMachineArn(), "State machine that makes one call"},
+		{"BatchStateMachineArn", *p.machines.callBatch.StateMachineArn(), "State machine that makes batches of calls"},
 		{"RequestsQueueUrl", *p.queues.requests.live.QueueUrl(), "Queue of call requests"},
 		{"TasksQueueUrl", *p.queues.tasks.live.QueueUrl(), "Queue that the workers take tasks from"},
 		{"ResultsQueueUrl", *p.queues.results.live.QueueUrl(), "Queue of ended executions"},

@@ -96,24 +96,34 @@ func TestTable(t *testing.T) {
 func TestDefinition(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, v *variant) {
-		machine := v.the(t, "AWS::StepFunctions::StateMachine", "TasksQueueUrl")
-		want(t, machine, v.knobs.StateMachine, "StateMachineName")
-		want(t, machine, "STANDARD", "StateMachineType")
-		want(t, machine, "true", "TracingConfiguration", "Enabled")
-		want(t, machine, statemachine.CallAPI, "DefinitionString")
-		substitutions, _ := machine.Properties["DefinitionSubstitutions"].(map[string]any)
-		for _, name := range statemachine.Placeholders(statemachine.CallAPI) {
-			if substitutions[name] == nil {
-				t.Errorf("${%s} has no substitution", name)
+		for _, row := range []struct{ name, file, text string }{
+			{v.knobs.StateMachine, "call-api.asl.json", statemachine.CallAPI},
+			{v.knobs.Prefix + "-batch", "call-batch.asl.json", statemachine.CallBatch},
+		} {
+			machine := v.machine(t, row.name)
+			want(t, machine, "STANDARD", "StateMachineType")
+			want(t, machine, "true", "TracingConfiguration", "Enabled")
+			want(t, machine, row.text, "DefinitionString")
+			substitutions, _ := machine.Properties["DefinitionSubstitutions"].(map[string]any)
+			for _, name := range statemachine.Placeholders(row.text) {
+				if substitutions[name] == nil {
+					t.Errorf("${%s} has no substitution", name)
+				}
+			}
+			table, tasks := v.the(t, "AWS::DynamoDB::Table", "RANGE"), v.the(t, "AWS::SQS::Queue", `"QueueName":"`+v.knobs.Prefix+`-tasks"`)
+			want(t, machine, `{"TasksQueueUrl":{"Ref":"`+tasks.ID+`"},"TemplatesTable":{"Ref":"`+table.ID+`"}}`, "DefinitionSubstitutions")
+			file, err := os.ReadFile(filepath.Join(root, "statemachine", row.file))
+			if err != nil || string(file) != row.text {
+				t.Errorf("file and embedded definition differ (%v)", err)
 			}
 		}
-		table, tasks := v.the(t, "AWS::DynamoDB::Table", "RANGE"), v.the(t, "AWS::SQS::Queue", `"QueueName":"`+v.knobs.Prefix+`-tasks"`)
-		want(t, machine, `{"TasksQueueUrl":{"Ref":"`+tasks.ID+`"},"TemplatesTable":{"Ref":"`+table.ID+`"}}`, "DefinitionSubstitutions")
-		file, err := os.ReadFile(filepath.Join(root, "statemachine", "call-api.asl.json"))
-		if err != nil || string(file) != statemachine.CallAPI {
-			t.Errorf("file and embedded definition differ (%v)", err)
-		}
 	})
+}
+
+// machine is the state machine of that name.
+func (v *variant) machine(t *testing.T, name string) *cfn.Resource {
+	t.Helper()
+	return v.the(t, "AWS::StepFunctions::StateMachine", `"StateMachineName":"`+name+`"`)
 }
 
 func TestMachineLog(t *testing.T) {
@@ -177,12 +187,12 @@ func TestResultsRule(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, v *variant) {
 		rule := v.the(t, "AWS::Events::Rule", "")
-		machine := v.the(t, "AWS::StepFunctions::StateMachine", "TasksQueueUrl")
+		machine, batches := v.machine(t, v.knobs.StateMachine), v.machine(t, v.knobs.Prefix+"-batch")
 		results := v.the(t, "AWS::SQS::Queue", `"QueueName":"`+v.knobs.Prefix+`-results"`)
 		dead := v.the(t, "AWS::SQS::Queue", `"QueueName":"`+v.knobs.Prefix+`-results-dlq"`)
 		var pattern map[string]any
 		if err := json.Unmarshal([]byte(`{"source":["aws.states"],"detail-type":["Step Functions Execution Status Change"],"detail":{
-			"status":["SUCCEEDED","FAILED","TIMED_OUT","ABORTED"],"stateMachineArn":[{"Ref":"`+machine.ID+`"}]}}`), &pattern); err != nil {
+			"status":["SUCCEEDED","FAILED","TIMED_OUT","ABORTED"],"stateMachineArn":[{"Ref":"`+machine.ID+`"},{"Ref":"`+batches.ID+`"}]}}`), &pattern); err != nil {
 			t.Fatal(err)
 		}
 		want(t, rule, cfn.Text(pattern), "EventPattern")

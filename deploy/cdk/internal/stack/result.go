@@ -13,13 +13,13 @@ import (
 func (p *parts) addResults() {
 	rule := awsevents.NewRule(p.stack, jsii.String("Ended"), &awsevents.RuleProps{
 		RuleName:    p.name("ended"),
-		Description: jsii.String("Ends of executions of " + p.knobs.StateMachine + ", to the results queue"),
+		Description: jsii.String("Ends of executions of " + p.knobs.StateMachine + " and " + p.knobs.Prefix + "-batch, to the results queue"),
 		EventPattern: &awsevents.EventPattern{
 			Source:     jsii.Strings("aws.states"),
 			DetailType: jsii.Strings("Step Functions Execution Status Change"),
 			Detail: &map[string]any{
 				"status":          []string{"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"},
-				"stateMachineArn": []*string{p.machines.callAPI.StateMachineArn()},
+				"stateMachineArn": p.callerARNs(),
 			},
 		},
 	})

@@ -81,11 +81,11 @@ var flags = map[string]bool{
 }
 
 // definitions are the state machines, as they are in the repository.
-type definitions struct{ callAPI, tutorial string }
+type definitions struct{ callAPI, callBatch, tutorial string }
 
 func readDefinitions(root string) (definitions, error) {
 	var d definitions
-	for name, into := range map[string]*string{"call-api": &d.callAPI, "tutorial": &d.tutorial} {
+	for name, into := range map[string]*string{"call-api": &d.callAPI, "call-batch": &d.callBatch, "tutorial": &d.tutorial} {
 		text, err := os.ReadFile(filepath.Join(root, "statemachine", name+".asl.json"))
 		if err != nil {
 			return d, fmt.Errorf("read state machine (run cdk in deploy/cdk of the repository): %w", err)
