@@ -37,6 +37,7 @@ type plan struct {
 	attempts int
 	sealed   *sealed // nil without secrets
 	held     int     // attempts that were turned away, and do not count
+	response *call.Response
 }
 
 // reply is an answer read to its end.
@@ -44,7 +45,11 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
-	ref    *call.BlobRef // in place of body
+	ref    *call.BlobRef // in place of body, or of what body was selected from
+
+	selected bool   // body is a selection
+	missing  string // what it lacks, "" for nothing
+	unread   bool   // there is no body, because the template wants none
 }
 
 // errAttempt is the cause of an attempt's own timeout.
@@ -96,6 +101,7 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 		policy:  c.opts.policy(r.Retry),
 		started: time.Now(),
 		key:     key, payload: r.BodyRef, inline: c.opts.inline(r.MaxInline),
+		response: r.Response,
 	}
 	if host := header.Get("Host"); host != "" { // net/http ignores the header
 		p.request.Host = host
@@ -205,12 +211,16 @@ func (c *Client) elsewhere(p *plan, via http.RoundTripper, next *http.Request, i
 func (p *plan) result(rep reply) call.Result {
 	r := call.Result{
 		StatusCode: rep.status,
-		Headers:    flatten(rep.header),
+		OK:         p.response.Accepts(rep.status),
+		Headers:    p.flatten(rep.header),
 		BodyRef:    rep.ref,
 		Attempts:   p.attempts - p.held,
 		DurationMS: time.Since(p.started).Milliseconds(),
 	}
-	if rep.ref == nil {
+	switch {
+	case rep.selected && rep.body != nil:
+		r.Body, r.BodyEncoding = classify("application/json", rep.body)
+	case rep.ref == nil && !rep.unread:
 		r.Body, r.BodyEncoding = classify(rep.header.Get("Content-Type"), rep.body)
 	}
 	return r

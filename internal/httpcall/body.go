@@ -132,13 +132,16 @@ func quoteJSON(text []byte) json.RawMessage {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
-// flatten joins the values of each header; names are canonical already.
-func flatten(h http.Header) map[string]string {
+// flatten joins the values of each header that the result shows; names are
+// canonical already.
+func (p *plan) flatten(h http.Header) map[string]string {
 	out := make(map[string]string, len(h))
 	for name, values := range h {
-		if len(values) == 1 {
+		switch {
+		case !p.response.Shows(name):
+		case len(values) == 1:
 			out[name] = values[0]
-		} else {
+		default:
 			out[name] = strings.Join(values, ", ")
 		}
 	}

@@ -15,6 +15,8 @@ import (
 // Claims keeps bodies that are too large to travel. Its methods are safe for
 // concurrent use, and end with their context.
 type Claims interface {
+	// Ready reports whether there is a place for bodies at all.
+	Ready() bool
 	// Keep puts the body of an answer to the request id, and returns what stands
 	// for it. The error is blob.ErrNone when there is no place for it.
 	Keep(ctx context.Context, id, contentType string, body io.Reader) (call.BlobRef, error)
@@ -48,29 +50,33 @@ func (o Options) inline(most int) int {
 	return o.MaxBody
 }
 
-// read reads the answer to its end, or keeps it.
-func (c *Client) read(req *http.Request, p *plan, res *http.Response, rep *reply) error {
-	if req.Method == http.MethodHead {
-		return nil // the length is that of another answer
-	}
-	body, err := readBody(res, p.inline, p.gunzip)
+// readInline reads an answer of at most limit bytes, and keeps a larger one.
+func (c *Client) readInline(ctx context.Context, p *plan, limit int, res *http.Response, rep *reply) error {
+	body, err := readBody(res, limit, p.gunzip)
 	var large *errTooLarge
 	switch {
-	case c.opts.Claims == nil:
-		rep.body = body
-		return err
 	case errors.As(err, &large):
-		if !p.gunzip && res.ContentLength > c.opts.MaxClaim {
-			return &errTooLarge{limit: c.opts.MaxClaim}
-		}
-		return c.keep(req.Context(), p, rep, io.MultiReader(bytes.NewReader(large.head), large.rest))
+		return c.readLarge(ctx, p, res, rep, large)
 	case err != nil:
 		return err
-	case p.growsTooLarge(rep, body):
-		return c.keep(req.Context(), p, rep, bytes.NewReader(body))
+	case c.opts.Claims != nil && p.growsTooLarge(rep, body):
+		rep.ref, err = c.keep(ctx, p, rep.header.Get("Content-Type"), bytes.NewReader(body))
+		return err
 	}
 	rep.body = body
 	return nil
+}
+
+// readLarge keeps what is too large to travel.
+func (c *Client) readLarge(ctx context.Context, p *plan, res *http.Response, rep *reply, large *errTooLarge) (err error) {
+	switch {
+	case c.opts.Claims == nil:
+		return large
+	case !p.gunzip && res.ContentLength > c.opts.MaxClaim:
+		return &errTooLarge{limit: c.opts.MaxClaim}
+	}
+	rep.ref, err = c.keep(ctx, p, rep.header.Get("Content-Type"), io.MultiReader(bytes.NewReader(large.head), large.rest))
+	return err
 }
 
 // growth is how much longer a text can become as a JSON string.
@@ -87,23 +93,28 @@ func (p *plan) growsTooLarge(rep *reply, body []byte) bool {
 }
 
 // keep streams a body to where the result refers to it.
-func (c *Client) keep(ctx context.Context, p *plan, rep *reply, body io.Reader) error {
+func (c *Client) keep(ctx context.Context, p *plan, contentType string, body io.Reader) (*call.BlobRef, error) {
 	in := &source{r: body, limit: c.opts.MaxClaim}
-	contentType, kept := p.sealed.scrubLarge(rep.header.Get("Content-Type"), in)
+	contentType, kept := p.sealed.scrubLarge(contentType, in)
 	ref, err := c.opts.Claims.Keep(ctx, p.key, contentType, kept)
 	switch {
 	case in.err != nil: // it is the answer that is broken
-		return in.err
+		return nil, in.err
 	case errors.Is(err, blob.ErrNone):
-		return &errBlob{&call.Failure{Name: call.ResponseTooLarge, Cause: fmt.Sprintf("the body is larger than %d bytes, and %v", p.inline, err)}, true}
+		return nil, &errBlob{&call.Failure{Name: call.ResponseTooLarge, Cause: fmt.Sprintf("the body is larger than %d bytes, and %v", p.inline, err)}, true}
 	case err != nil:
 		if _, ok := errors.AsType[*call.Failure](err); ok {
-			return blobError(err)
+			return nil, blobError(err)
 		}
-		return keepFailed(err)
+		return nil, keepFailed(err)
 	}
-	rep.ref = &ref
-	return nil
+	return &ref, nil
+}
+
+// noPlace reports a template that wants bodies kept, whatever their size, where
+// there is no place for them: it is known before anything is sent.
+func (c *Client) noPlace(p *plan) bool {
+	return p.response != nil && p.response.Body == call.BodyKept && (c.opts.Claims == nil || !c.opts.Claims.Ready())
 }
 
 func keepFailed(err error) error {

@@ -20,7 +20,7 @@ type rendering struct {
 }
 
 func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessage) (call.Rendered, error) {
-	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry, Secrets: t.secrets}
+	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry, Secrets: t.secrets, Response: t.response}
 	params, err := r.resolve(ctx, t, params, &out)
 	if err != nil {
 		return call.Rendered{}, err

@@ -19,6 +19,8 @@
 //	engine          S     pongo2, the default, or jinja2
 //	params          M     JSON Schema of the params
 //	example         M     params to try the template with
+//	response        M     what of the answer goes into the result: headers, body,
+//	                      select, required, status; see package response
 //	auth            M     type S and the fields of that type; or L of such
 //
 // Other attributes are left alone.
@@ -43,6 +45,7 @@ import (
 	"callfleet/internal/secret"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/pin"
+	"callfleet/internal/template/response"
 	"callfleet/internal/template/sandbox"
 	"callfleet/internal/template/schema"
 )
@@ -65,13 +68,14 @@ type Template struct {
 	Timeout     time.Duration // of one attempt; 0 is the caller's default
 	Retry       *call.Retry   // nil is the caller's default
 
-	url     *sandbox.Program
-	flow    *sandbox.Program // nil is none
-	headers []header
-	payload *payload        // nil is none
-	bodyOf  string          // the param that refers to the body; "" is none
-	schema  *schema.Schema  // nil is none
-	example json.RawMessage // nil is none
+	url      *sandbox.Program
+	flow     *sandbox.Program // nil is none
+	headers  []header
+	payload  *payload        // nil is none
+	bodyOf   string          // the param that refers to the body; "" is none
+	schema   *schema.Schema  // nil is none
+	example  json.RawMessage // nil is none
+	response *call.Response  // nil is all of the answer
 
 	auth       []call.Auth   // what is the same for every call
 	authFields []authField   // what is not
@@ -161,6 +165,11 @@ func (p *parser) errorf(attribute, format string, args ...any) {
 	p.problems = append(p.problems, Problem{Attribute: attribute, Message: fmt.Sprintf(format, args...)})
 }
 
+// reportPath is a mistake in a path, which is on one line, or of no place.
+func (p *parser) reportPath(attribute string, column int, message string) {
+	p.problems = append(p.problems, Problem{Attribute: attribute, Line: min(column, 1), Column: column, Message: message})
+}
+
 func (p *parser) template(raw json.RawMessage) *Template {
 	if len(raw) > itemjson.MaxBytes {
 		p.errorf("", "has %d bytes, at most %d are allowed", len(raw), itemjson.MaxBytes)
@@ -207,6 +216,9 @@ func (p *parser) template(raw json.RawMessage) *Template {
 	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.Get("timeoutSeconds"), maxTimeout)) * time.Second
 	p.retry(t, attributes)
 	p.declared(t, attributes)
+	if a := attributes.Get("response"); a != nil && a.Kind != "NULL" {
+		t.response = response.Parse(a, p.reportPath)
+	}
 	return t
 }
 
