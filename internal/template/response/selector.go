@@ -32,16 +32,12 @@ func (s *selector) Select(body []byte) (selected json.RawMessage, missing string
 	isJSON := err == nil
 	var out []byte
 	for i, part := range s.parts {
-		var found value.Value
-		ok := false
+		found, ok := value.Null(), false
 		if isJSON {
 			found, ok = part.find(root)
 		}
 		if part.required && !ok && missing == "" {
 			missing = part.lacks(body, isJSON)
-		}
-		if !ok && found.IsAbsent() {
-			found = value.Null()
 		}
 		if s.single {
 			return found.AppendJSON(out), missing
@@ -82,14 +78,14 @@ func (s *selector) String() string {
 	return b.String()
 }
 
-// find is what the path leads to. A path to any number of values is there when
-// it leads to one or more.
+// find is what the path leads to, null for nothing. A path to any number of
+// values is there when it leads to one or more.
 func (p *part) find(root value.Value) (value.Value, bool) {
 	v, ok := p.path.Find(root)
-	if ok && !p.path.Definite() && v.Kind() == value.KindArray && v.Len() == 0 {
-		return v, false
+	if !ok {
+		return value.Null(), false // v is where a definite path is stuck
 	}
-	return v, ok
+	return v, p.path.Definite() || v.Kind() != value.KindArray || v.Len() > 0
 }
 
 func (p *part) lacks(body []byte, isJSON bool) string {
