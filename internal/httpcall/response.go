@@ -105,15 +105,23 @@ func (c *Client) readWhole(ctx context.Context, p *plan, res *http.Response) (bo
 		}
 		return body, nil, func() {}, err
 	}
-	limit := int64(c.opts.MaxSelect)
-	if !p.gunzip && res.ContentLength > limit {
+	known, limit := large.head == nil, int64(c.opts.MaxSelect)
+	if known && res.ContentLength > limit {
 		return nil, large, func() {}, nil
 	}
-	if err := c.selecting.Acquire(ctx, min(limit, maxSelecting)); err != nil {
+	if known {
+		limit = res.ContentLength
+	}
+	weight := min(limit, maxSelecting)
+	if err := c.selecting.Acquire(ctx, weight); err != nil {
 		return nil, nil, nil, err
 	}
-	release = func() { c.selecting.Release(min(limit, maxSelecting)) }
-	body, err = readAll(io.MultiReader(bytes.NewReader(large.head), large.rest), int(limit))
+	release = func() { c.selecting.Release(weight) }
+	if known {
+		body, err = readBody(res, int(limit), false)
+	} else {
+		body, err = readAll(io.MultiReader(bytes.NewReader(large.head), large.rest), int(limit))
+	}
 	if large = nil; errors.As(err, &large) {
 		return nil, large, release, nil
 	}
