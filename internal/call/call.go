@@ -75,6 +75,8 @@ type Rendered struct {
 	Body   []byte
 	// BodyRef is the body in place of Body, which is nil then.
 	BodyRef *BlobRef
+	// Inserts stand within Body, in the order of their places.
+	Inserts []Insert
 	// MaxInline bounds the body that goes into the result, where larger ones can
 	// go elsewhere; 0 is the caller's default.
 	MaxInline int
@@ -121,6 +123,12 @@ type BlobRef struct {
 	Bytes       int64  `json:"bytes"`
 	ContentType string `json:"contentType,omitempty"`
 	SHA256      string `json:"sha256"`
+}
+
+// Insert is a blob within a body, before the byte at a place of it.
+type Insert struct {
+	At  int
+	Ref BlobRef
 }
 
 // FailureName is the error name that a state machine matches: one of these, or

@@ -32,6 +32,7 @@ type plan struct {
 	backoff  *backoff.ExponentialBackOff // made for the first retry
 	key      string                      // of the request, for what is kept of it
 	payload  *call.BlobRef               // the body, when it is kept elsewhere
+	inserts  []call.Insert               // what of the body is
 	inline   int                         // the largest body that the result holds
 	started  time.Time
 	attempts int
@@ -117,7 +118,10 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 		p.request.ContentLength = r.BodyRef.Bytes
 	}
 	if len(r.Body) > 0 {
-		p.request.ContentLength = int64(len(r.Body))
+		p.request.ContentLength, p.inserts = int64(len(r.Body)), r.Inserts
+		for _, in := range r.Inserts {
+			p.request.ContentLength += in.Ref.Bytes
+		}
 		p.request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
 	}
 	return p, nil
@@ -151,12 +155,13 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	if !p.traced {
 		inject(ctx, req.Header)
 	}
-	if p.payload != nil && c.opts.Claims == nil {
+	refers := p.payload != nil || len(p.inserts) > 0
+	if refers && c.opts.Claims == nil {
 		return reply{}, &errBlob{&call.Failure{Name: call.BadReference, Cause: blob.ErrNone.Error()}, true}
 	}
-	if p.payload != nil {
+	if refers {
 		var done func()
-		req, done = c.withPayload(req, *p.payload)
+		req, done = c.withPayload(req, p)
 		defer done()
 	}
 	if err := rewind(req); err != nil {

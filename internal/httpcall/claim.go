@@ -142,18 +142,24 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// withPayload gives a request the body that ref stands for, anew each time it is
-// sent. When reading it breaks, the request ends, with that as its cause: the
+// withPayload gives a request the body that is kept elsewhere, or has parts that
+// are, anew each time it is sent. When reading it breaks, the request ends, with that as its cause: the
 // server would wait for the rest.
-func (c *Client) withPayload(req *http.Request, ref call.BlobRef) (with *http.Request, done func()) {
+func (c *Client) withPayload(req *http.Request, p *plan) (with *http.Request, done func()) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	with = req.WithContext(ctx)
+	text := req.GetBody
 	with.GetBody = func() (io.ReadCloser, error) {
-		body, err := c.opts.Claims.Open(ctx, ref)
-		if err != nil {
-			return nil, blobError(err)
+		open := func(ref call.BlobRef) (io.ReadCloser, error) { return c.opts.Claims.Open(ctx, ref) }
+		if p.payload != nil {
+			body, err := open(*p.payload)
+			if err != nil {
+				return nil, blobError(err)
+			}
+			return &payload{body, cancel}, nil
 		}
-		return &payload{body, cancel}, nil
+		around, err := text()
+		return &payload{&assembled{text: around, inserts: p.inserts, open: open}, cancel}, err
 	}
 	return with, func() { cancel(nil) }
 }

@@ -9,7 +9,8 @@
 //	SK              S     HTTP method
 //	url             S     absolute http or https URL
 //	headers         M     of S, templated values; or S, the same as JSON text
-//	payload         S     text; or M or L, a structure whose texts are templated
+//	payload         S     text; or M or L, a structure whose texts are templated, or
+//	                      the fields of a form, see package body
 //	payloadRef      S     in place of payload, the name of a param: the body is what it
 //	                      refers to, or its text, as it is
 //	contentType     S     instead of a Content-Type header
@@ -43,6 +44,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/secret"
+	"callfleet/internal/template/body"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/pin"
 	"callfleet/internal/template/response"
@@ -72,6 +74,7 @@ type Template struct {
 	flow     *sandbox.Program // nil is none
 	headers  []header
 	payload  *payload        // nil is none
+	fields   *body.Fields    // in place of payload; nil is none
 	bodyOf   string          // the param that refers to the body; "" is none
 	schema   *schema.Schema  // nil is none
 	example  json.RawMessage // nil is none
@@ -209,6 +212,7 @@ func (p *parser) template(raw json.RawMessage) *Template {
 	p.payload(t, attributes)
 	p.payloadRef(t, attributes)
 	p.auth(t, attributes)
+	p.signed(t)
 	t.secrets = p.secretsOf(t)
 	if p.url != "" && (len(t.auth) > 0 || t.secrets != nil) {
 		p.check("url", pin.Check(p.url))
@@ -289,12 +293,14 @@ func (p *parser) secretsOf(t *Template) *call.Secrets {
 		}
 	}
 	switch {
+	case t.fields != nil && t.fields.Escape() == sandbox.Form:
+		s.Body = call.EscapeForm
 	case t.payload == nil:
 	case t.payload.root != nil || t.payload.json:
 		s.Body = call.EscapeJSON
-	case escaping(t.ContentType) == sandbox.Form:
+	case body.Escaping(t.ContentType) == sandbox.Form:
 		s.Body = call.EscapeForm
-	case escaping(t.ContentType) == sandbox.XML:
+	case body.Escaping(t.ContentType) == sandbox.XML:
 		s.Body = call.EscapeXML
 	}
 	return s
