@@ -88,8 +88,12 @@ func (f *field) render(v Values) (p part, err error) {
 		if p.text, p.ref, err = v.Param(f.ref); err != nil {
 			return p, &Problem{f.attribute, err.Error()}
 		}
-		if p.ref != nil && contentType == "" {
+		switch { // the same for a text, wherever it travels
+		case contentType != "":
+		case p.ref != nil:
 			contentType = p.ref.ContentType
+		default:
+			contentType = "text/plain; charset=utf-8"
 		}
 	}
 	var b strings.Builder
