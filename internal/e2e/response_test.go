@@ -1,13 +1,20 @@
 package e2e
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
+	"callfleet/internal/blob/blobtest"
 	"callfleet/internal/call"
+	"callfleet/internal/claim"
 	"callfleet/internal/function"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
@@ -84,5 +91,51 @@ func TestResponse(t *testing.T) {
 	_, err = f.Invoke(t.Context(), event("missing"))
 	if wrong, ok := errors.AsType[*call.Failure](err); !ok || wrong.Name != "NotFound" {
 		t.Errorf("the function fails with %v", err)
+	}
+}
+
+// A form, and a file within multipart form data, arrive as they were given.
+func TestFieldsArrive(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseMultipartForm(1 << 20); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		got := map[string]any{"note": r.PostForm["note"], "tag": r.PostForm["tag"]}
+		if file, head, err := r.FormFile("file"); err == nil {
+			hash := sha256.New()
+			_, _ = io.Copy(hash, file)
+			got["file"] = []string{head.Filename, head.Header.Get("Content-Type"), hex.EncodeToString(hash.Sum(nil))}
+		}
+		_ = json.NewEncoder(w).Encode(got)
+	})
+	image := blobtest.Data(3_000_000)
+	claims := claim.New(claim.Options{})
+	claims.Bind(s.producer.Blobs)
+	ref, err := claims.PutParam(t.Context(), "test", "image/png", bytes.NewReader(image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]any{"note": "{{ note }}", "tag": []any{"a", 2}}
+	form := s.put(t, map[string]any{"name": "form", "method": "POST", "url": url, "contentType": "application/x-www-form-urlencoded", "payload": fields})
+	upload := s.put(t, map[string]any{"name": "upload", "method": "POST", "url": url, "contentType": "multipart/form-data",
+		"payload": map[string]any{"note": "{{ note }}", "tag": []any{"a", 2}, "file": map[string]any{"ref": "file", "filename": "{{ note }}.png"}}})
+	const note = "naïve & \"<text>\""
+	for _, mode := range modes {
+		results := s.run(t, mode,
+			line{form, map[string]any{"note": note}},
+			line{upload, map[string]any{"note": "n", "file": json.RawMessage(call.EncodeRef(ref))}})
+		for i, want := range []map[string]any{
+			{"note": []any{note}, "tag": []any{"a", "2"}},
+			{"note": []any{"n"}, "tag": []any{"a", "2"}, "file": []any{"n.png", "image/png", digestOf(image)}},
+		} {
+			wantOK(t, results[i])
+			var out struct{ Body map[string]any }
+			if err := json.Unmarshal(results[i].Output, &out); err != nil || !reflect.DeepEqual(out.Body, want) {
+				t.Errorf("%s: the API got %v, want %v (%v)", mode, out.Body, want, err)
+			}
+		}
 	}
 }
