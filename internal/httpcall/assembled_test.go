@@ -14,6 +14,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/httpcall/content"
 )
 
 // around is a body with blobs of these contents at these places.
@@ -21,13 +22,13 @@ func around(t *testing.T, checker *claim.Checker, text string, blobs map[int]str
 	t.Helper()
 	r = call.Rendered{Method: "POST", Body: []byte(text)}
 	for at := range len(text) + 1 {
-		if content, ok := blobs[at]; ok {
-			ref, err := checker.PutParam(t.Context(), "run-1", "image/png", strings.NewReader(content))
+		if blob, ok := blobs[at]; ok {
+			ref, err := checker.PutParam(t.Context(), "run-1", "image/png", strings.NewReader(blob))
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.Inserts = append(r.Inserts, call.Insert{At: at, Ref: ref})
-			want += content
+			want += blob
 		}
 		if at < len(text) {
 			want += text[at : at+1]
@@ -44,9 +45,9 @@ func TestAssembledBody(t *testing.T) {
 	} {
 		r, want := around(t, checker, "abcdef", blobs)
 		for _, small := range []bool{false, true} {
-			a := &assembled{text: io.NopCloser(bytes.NewReader(r.Body)), inserts: r.Inserts, open: func(ref call.BlobRef) (io.ReadCloser, error) {
+			a := content.Assemble(io.NopCloser(bytes.NewReader(r.Body)), r.Inserts, func(ref call.BlobRef) (io.ReadCloser, error) {
 				return checker.Open(t.Context(), ref)
-			}}
+			})
 			var from io.Reader = a
 			if small {
 				from = iotest.OneByteReader(a)

@@ -17,6 +17,7 @@ import (
 	"callfleet/internal/auth"
 	"callfleet/internal/blob"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/content"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 )
@@ -224,9 +225,9 @@ func (p *plan) result(rep reply) call.Result {
 	}
 	switch {
 	case rep.selected && rep.body != nil:
-		r.Body, r.BodyEncoding = classify("application/json", rep.body)
+		r.Body, r.BodyEncoding = content.Classify("application/json", rep.body)
 	case rep.ref == nil && !rep.unread:
-		r.Body, r.BodyEncoding = classify(rep.header.Get("Content-Type"), rep.body)
+		r.Body, r.BodyEncoding = content.Classify(rep.header.Get("Content-Type"), rep.body)
 	}
 	return r
 }
@@ -239,4 +240,20 @@ func bareURL(u *url.URL) string {
 	b.WriteString(u.Host)
 	b.WriteString(u.EscapedPath())
 	return b.String()
+}
+
+// flatten joins the values of each header that the result shows; names are
+// canonical already.
+func (p *plan) flatten(h http.Header) map[string]string {
+	out := make(map[string]string, len(h))
+	for name, values := range h {
+		switch {
+		case !p.response.Shows(name):
+		case len(values) == 1:
+			out[name] = values[0]
+		default:
+			out[name] = strings.Join(values, ", ")
+		}
+	}
+	return out
 }

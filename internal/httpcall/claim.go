@@ -10,6 +10,7 @@ import (
 
 	"callfleet/internal/blob"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/content"
 )
 
 // Claims keeps bodies that are too large to travel. Its methods are safe for
@@ -52,8 +53,8 @@ func (o Options) inline(most int) int {
 
 // readInline reads an answer of at most limit bytes, and keeps a larger one.
 func (c *Client) readInline(ctx context.Context, p *plan, limit int, res *http.Response, rep *reply) error {
-	body, err := readBody(res, limit, p.gunzip)
-	var large *errTooLarge
+	body, err := content.Read(res, limit, p.gunzip)
+	var large *content.TooLarge
 	switch {
 	case errors.As(err, &large):
 		return c.readLarge(ctx, p, res, rep, large)
@@ -68,14 +69,14 @@ func (c *Client) readInline(ctx context.Context, p *plan, limit int, res *http.R
 }
 
 // readLarge keeps what is too large to travel.
-func (c *Client) readLarge(ctx context.Context, p *plan, res *http.Response, rep *reply, large *errTooLarge) (err error) {
+func (c *Client) readLarge(ctx context.Context, p *plan, res *http.Response, rep *reply, large *content.TooLarge) (err error) {
 	switch {
 	case c.opts.Claims == nil:
 		return large
 	case !p.gunzip && res.ContentLength > c.opts.MaxClaim:
-		return &errTooLarge{limit: c.opts.MaxClaim}
+		return &content.TooLarge{Limit: c.opts.MaxClaim}
 	}
-	rep.ref, err = c.keep(ctx, p, rep.header.Get("Content-Type"), io.MultiReader(bytes.NewReader(large.head), large.rest))
+	rep.ref, err = c.keep(ctx, p, rep.header.Get("Content-Type"), io.MultiReader(bytes.NewReader(large.Head), large.Rest))
 	return err
 }
 
@@ -88,7 +89,7 @@ func (p *plan) growsTooLarge(rep *reply, body []byte) bool {
 	if len(body) <= p.inline/growth {
 		return false
 	}
-	value, _ := classify(rep.header.Get("Content-Type"), body)
+	value, _ := content.Classify(rep.header.Get("Content-Type"), body)
 	return len(value) > p.inline
 }
 
@@ -134,7 +135,7 @@ type source struct {
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if s.n += int64(n); s.n > s.limit {
-		n, err = 0, &errTooLarge{limit: s.limit}
+		n, err = 0, &content.TooLarge{Limit: s.limit}
 	}
 	if err != nil && err != io.EOF {
 		s.err = err
@@ -159,7 +160,7 @@ func (c *Client) withPayload(req *http.Request, p *plan) (with *http.Request, do
 			return &payload{body, cancel}, nil
 		}
 		around, err := text()
-		return &payload{&assembled{text: around, inserts: p.inserts, open: open}, cancel}, err
+		return &payload{content.Assemble(around, p.inserts, open), cancel}, err
 	}
 	return with, func() { cancel(nil) }
 }

@@ -12,6 +12,7 @@ import (
 
 	"callfleet/internal/auth"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/content"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 )
@@ -32,7 +33,7 @@ const interruption call.FailureName = "interrupted"
 func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 	var (
 		blob     *errBlob
-		tooLarge *errTooLarge
+		tooLarge *content.TooLarge
 		denied   *egress.Denied
 		refused  *auth.Error
 		cert     *tls.CertificateVerificationError

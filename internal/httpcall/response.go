@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/content"
 )
 
 // maxSelecting is how much of larger answers all calls of a client hold at a
@@ -84,7 +85,7 @@ func (c *Client) readSelected(ctx context.Context, p *plan, selector call.Select
 	case p.response.Body == call.BodyKept && len(body) > 0:
 		rep.ref, err = c.keep(ctx, p, contentType, bytes.NewReader(body))
 	case !fits && c.opts.Claims == nil:
-		return &errTooLarge{limit: int64(p.inline)}
+		return &content.TooLarge{Limit: int64(p.inline)}
 	case !fits:
 		rep.ref, err = c.keep(ctx, p, "application/json", bytes.NewReader(rep.body))
 	}
@@ -97,15 +98,15 @@ func (c *Client) readSelected(ctx context.Context, p *plan, selector call.Select
 // readWhole reads an answer to select from. What is larger than a result may be
 // waits for room first, which release gives back. large is set in place of body
 // when the answer is too large.
-func (c *Client) readWhole(ctx context.Context, p *plan, res *http.Response) (body []byte, large *errTooLarge, release func(), err error) {
-	body, err = readBody(res, p.inline, p.gunzip)
+func (c *Client) readWhole(ctx context.Context, p *plan, res *http.Response) (body []byte, large *content.TooLarge, release func(), err error) {
+	body, err = content.Read(res, p.inline, p.gunzip)
 	if !errors.As(err, &large) {
 		if body == nil {
 			body = []byte{}
 		}
 		return body, nil, func() {}, err
 	}
-	known, limit := large.head == nil, int64(c.opts.MaxSelect)
+	known, limit := large.Head == nil, int64(c.opts.MaxSelect)
 	if known && res.ContentLength > limit {
 		return nil, large, func() {}, nil
 	}
@@ -118,9 +119,9 @@ func (c *Client) readWhole(ctx context.Context, p *plan, res *http.Response) (bo
 	}
 	release = func() { c.selecting.Release(weight) }
 	if known {
-		body, err = readBody(res, int(limit), false)
+		body, err = content.Read(res, int(limit), false)
 	} else {
-		body, err = readAll(io.MultiReader(bytes.NewReader(large.head), large.rest), int(limit))
+		body, err = content.ReadAll(io.MultiReader(bytes.NewReader(large.Head), large.Rest), int(limit))
 	}
 	if large = nil; errors.As(err, &large) {
 		return nil, large, release, nil

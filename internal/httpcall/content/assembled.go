@@ -1,4 +1,4 @@
-package httpcall
+package content
 
 import (
 	"io"
@@ -17,6 +17,11 @@ type assembled struct {
 }
 
 var _ io.ReadCloser = (*assembled)(nil)
+
+// Assemble is text with blobs in it at their places.
+func Assemble(text io.ReadCloser, inserts []call.Insert, open func(call.BlobRef) (io.ReadCloser, error)) io.ReadCloser {
+	return &assembled{text: text, inserts: inserts, open: open}
+}
 
 // Read implements io.Reader.
 func (a *assembled) Read(p []byte) (int, error) {
