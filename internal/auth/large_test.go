@@ -51,6 +51,45 @@ func TestKeptAnswersAreScrubbed(t *testing.T) {
 	}
 }
 
+// An API that echoes a credential does not get it selected, however it is
+// written.
+func TestSelectionsAreScrubbed(t *testing.T) {
+	t.Parallel()
+	filling := strings.Repeat("-", 300<<10)
+	api := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		_, _ = io.WriteString(w, `{"plain":"`+token+`","escaped":"\u0061`+token[1:]+`","filling":"`+filling+`"}`)
+	})
+	c, claims := withClaims(t)
+	auth := map[string]string{"type": "bearer", "token": "secret://env/CALLFLEET_SECRET_T"}
+	for _, row := range []struct {
+		response map[string]any
+		body     string
+		kept     string
+	}{
+		{map[string]any{"select": map[string]string{"p": "$.plain", "e": "$.escaped"}}, `{"e":"[secret]","p":"[secret]"}`, ""},
+		{map[string]any{"select": map[string]string{"p": "$.plain", "f": "$.filling"}}, "", `{"f":"` + filling + `","p":"[secret]"}`},
+		{map[string]any{"select": map[string]string{"e": "$.escaped", "f": "$.filling"}}, "", `{"e":"[secret]","f":"` + filling + `"}`},
+	} {
+		res := c.must(map[string]any{"url": api, "auth": auth, "response": row.response}, 200)
+		if string(res.Body) != row.body || (res.BodyRef != nil) != (row.kept != "") {
+			t.Errorf("body %.100s, reference %v", res.Body, res.BodyRef)
+			continue
+		}
+		if res.BodyRef == nil {
+			continue
+		}
+		body, err := claims.Open(t.Context(), *res.BodyRef)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(body)
+		if body.Close(); err != nil || string(got) != row.kept {
+			t.Errorf("kept %.100s, %v", got, err)
+		}
+	}
+}
+
 // A body that is sent by reference is signed by its digest where that is enough.
 func TestSignedReferences(t *testing.T) {
 	t.Parallel()

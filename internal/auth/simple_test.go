@@ -3,6 +3,7 @@ package auth_test
 import (
 	"encoding/json"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -67,10 +68,12 @@ func TestSecretsInPlaces(t *testing.T) {
 		payload any
 		decode  func(string) string
 	}{
-		"application/json":                  {map[string]any{"a": place, "b": "x " + place}, func(s string) string { return member(s, "a") }},
-		"application/merge-patch+json":      {`{"a": "` + place + `"}`, func(s string) string { return member(s, "a") }},
-		"application/x-www-form-urlencoded": {"p={{ p }}&a=" + place, func(s string) string { return formValue(s, "a") }},
-		"text/plain":                        {place, func(s string) string { return s }},
+		"application/json":                                 {map[string]any{"a": place, "b": "x " + place}, func(s string) string { return member(s, "a") }},
+		"application/merge-patch+json":                     {`{"a": "` + place + `"}`, func(s string) string { return member(s, "a") }},
+		"application/x-www-form-urlencoded":                {"p={{ p }}&a=" + place, func(s string) string { return formValue(s, "a") }},
+		"application/x-www-form-urlencoded; charset=utf-8": {map[string]any{"a": place, "b": "{{ p }}"}, func(s string) string { return formValue(s, "a") }},
+		"multipart/form-data":                              {map[string]any{"a": place, "b": "{{ p }}"}, partValue},
+		"text/plain":                                       {place, func(s string) string { return s }},
 	} {
 		res, err := c.do(map[string]any{
 			"url": url + "/hooks/" + place + "/in?q=" + place, "headers": map[string]any{"X-Token": "t " + place}, "contentType": kind, "payload": row.payload,
@@ -95,6 +98,17 @@ func formValue(body, name string) string {
 	r, _ := http.NewRequest("POST", "http://x", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r.PostFormValue(name)
+}
+
+// partValue is the first part of a multipart body.
+func partValue(body string) string {
+	boundary, _, _ := strings.Cut(strings.TrimPrefix(body, "--"), "\r\n")
+	p, err := multipart.NewReader(strings.NewReader(body), boundary).NextRawPart()
+	if err != nil {
+		return err.Error()
+	}
+	content, _ := io.ReadAll(p)
+	return string(content)
 }
 
 func TestSecretThatBreaksOut(t *testing.T) {

@@ -80,6 +80,8 @@ type Rendered struct {
 	Body   []byte
 	// BodyRef is the body in place of Body, which is nil then.
 	BodyRef *BlobRef
+	// Inserts stand within Body, in the order of their places.
+	Inserts []Insert
 	// MaxInline bounds the body that goes into the result, where larger ones can
 	// go elsewhere; 0 is the caller's default.
 	MaxInline int
@@ -91,6 +93,8 @@ type Rendered struct {
 	// Secrets are put in place of their marks in URL, headers, body and Auth
 	// when the request is sent; nil is none.
 	Secrets *Secrets
+	// Response says what of the answer goes into the result; nil is all of it.
+	Response *Response
 	// Flow is the flow key that the template names, "" when it names none.
 	Flow string
 }
@@ -108,6 +112,7 @@ type Retry struct {
 // output of the task.
 type Result struct {
 	StatusCode   int               `json:"statusCode"`
+	OK           bool              `json:"ok,omitempty"` // the template says that the status is as good as 2xx
 	Headers      map[string]string `json:"headers"`
 	Body         json.RawMessage   `json:"body,omitempty"`         // JSON as it came, else a JSON string
 	BodyEncoding string            `json:"bodyEncoding,omitempty"` // "base64" for a binary body
@@ -125,7 +130,14 @@ type BlobRef struct {
 	SHA256      string `json:"sha256"`
 }
 
-// FailureName is the error name that a state machine matches.
+// Insert is a blob within a body, before the byte at a place of it.
+type Insert struct {
+	At  int
+	Ref BlobRef
+}
+
+// FailureName is the error name that a state machine matches: one of these, or
+// one that a template gives to a status code.
 type FailureName string
 
 // The failures of a call that got no usable answer.
@@ -139,6 +151,7 @@ const (
 	RateLimited      FailureName = "Callfleet.RateLimited"
 	CircuitOpen      FailureName = "Callfleet.CircuitOpen"
 	ResponseTooLarge FailureName = "Callfleet.ResponseTooLarge"
+	SelectFailed     FailureName = "Callfleet.SelectFailed"    // the answer lacks what the template requires of it
 	BadReference     FailureName = "Callfleet.BadReference"    // to a body that is not there, or not of this fleet
 	BlobUnavailable  FailureName = "Callfleet.BlobUnavailable" // the store of large bodies did not answer in time
 	DeadlineExceeded FailureName = "Callfleet.DeadlineExceeded"

@@ -70,6 +70,9 @@ const (
 	params  = "params"
 )
 
+// Ready reports whether there is a store.
+func (c *Checker) Ready() bool { return c.store.Load() != nil }
+
 // Keep puts the body of an answer to the request id. It is blob.ErrNone without
 // a store.
 //

@@ -114,7 +114,7 @@ func TestHostileReferences(t *testing.T) {
 		"above the bound": {change(func(r *call.BlobRef) { r.Bytes = 1001 }), "payloadRef"},
 	} {
 		params := json.RawMessage(`{"x":` + string(call.EncodeRef(row.ref)) + `}`)
-		_, err := c.Resolve(t.Context(), params, "")
+		_, err := c.Resolve(t.Context(), params, nil)
 		wantFailure(t, err, call.BadReference, row.says)
 		if err != nil && (!strings.Contains(err.Error(), `param "x"`) || strings.Contains(err.Error(), "169.254") || strings.Contains(err.Error(), "passwd")) {
 			t.Errorf("%s: the cause must name the param, and show nothing of it: %v", name, err)
@@ -148,7 +148,7 @@ func TestShrinkAndResolve(t *testing.T) {
 		if err != nil || len(small) > row.most && row.refs > 0 || strings.Count(string(small), `"$ref"`) != row.refs {
 			t.Errorf("%s: %d bytes with %d references, %v, want %d", name, len(small), strings.Count(string(small), `"$ref"`), err, row.refs)
 		}
-		back, err := c.Resolve(t.Context(), small, "")
+		back, err := c.Resolve(t.Context(), small, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -195,15 +195,15 @@ func TestResolveKinds(t *testing.T) {
 		{"text/plain", `{"n":1}`, `"{\"n\":1}"`},
 		{"", "", `""`},
 	} {
-		got, err := c.Resolve(t.Context(), json.RawMessage(`{"x":`+string(ref(row.kind, row.data))+`}`), "")
+		got, err := c.Resolve(t.Context(), json.RawMessage(`{"x":`+string(ref(row.kind, row.data))+`}`), nil)
 		if want := `{"x":` + row.want + `}`; err != nil || string(got) != want {
 			t.Errorf("%s %s: got %s, %v, want %s", row.kind, row.data, got, err, want)
 		}
 	}
 	binary := json.RawMessage(`{"x":` + string(ref("image/png", "\x89PNG\xff")) + `}`)
-	_, err := c.Resolve(t.Context(), binary, "")
+	_, err := c.Resolve(t.Context(), binary, nil)
 	wantFailure(t, err, call.BadReference, "payloadRef")
-	if got, err := c.Resolve(t.Context(), binary, "x"); err != nil || !bytes.Equal(got, binary) {
+	if got, err := c.Resolve(t.Context(), binary, []string{"x"}); err != nil || !bytes.Equal(got, binary) {
 		t.Errorf("the excepted param: %s, %v", got, err)
 	}
 }

@@ -23,9 +23,9 @@ const (
 )
 
 // Resolve replaces the references among params by what they stand for: a JSON
-// value where the blob's content type says so, else its text. The param named
-// except is left alone. The error is a *call.Failure, or the cause of ctx.
-func (c *Checker) Resolve(ctx context.Context, params json.RawMessage, except string) (json.RawMessage, error) {
+// value where the blob's content type says so, else its text. The params named
+// except are left alone. The error is a *call.Failure, or the cause of ctx.
+func (c *Checker) Resolve(ctx context.Context, params json.RawMessage, except []string) (json.RawMessage, error) {
 	if !call.MayHoldRef(params) {
 		return params, nil
 	}
@@ -33,7 +33,7 @@ func (c *Checker) Resolve(ctx context.Context, params json.RawMessage, except st
 	resolved, err := call.MapMembers(params, func(name string, value json.RawMessage) (json.RawMessage, error) {
 		ref, ok, err := call.DecodeRef(value)
 		switch {
-		case name == except, err == nil && !ok:
+		case slices.Contains(except, name), err == nil && !ok:
 			return nil, nil
 		case err != nil:
 			return nil, badParam(name, err.Error())

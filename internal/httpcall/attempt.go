@@ -17,6 +17,7 @@ import (
 	"callfleet/internal/auth"
 	"callfleet/internal/blob"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/content"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 )
@@ -32,11 +33,13 @@ type plan struct {
 	backoff  *backoff.ExponentialBackOff // made for the first retry
 	key      string                      // of the request, for what is kept of it
 	payload  *call.BlobRef               // the body, when it is kept elsewhere
+	inserts  []call.Insert               // what of the body is
 	inline   int                         // the largest body that the result holds
 	started  time.Time
 	attempts int
 	sealed   *sealed // nil without secrets
 	held     int     // attempts that were turned away, and do not count
+	response *call.Response
 }
 
 // reply is an answer read to its end.
@@ -44,7 +47,11 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
-	ref    *call.BlobRef // in place of body
+	ref    *call.BlobRef // in place of body, or of what body was selected from
+
+	selected bool   // body is a selection
+	missing  string // what it lacks, "" for nothing
+	unread   bool   // there is no body, because the template wants none
 }
 
 // errAttempt is the cause of an attempt's own timeout.
@@ -96,6 +103,7 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 		policy:  c.opts.policy(r.Retry),
 		started: time.Now(),
 		key:     key, payload: r.BodyRef, inline: c.opts.inline(r.MaxInline),
+		response: r.Response,
 	}
 	if host := header.Get("Host"); host != "" { // net/http ignores the header
 		p.request.Host = host
@@ -111,7 +119,10 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 		p.request.ContentLength = r.BodyRef.Bytes
 	}
 	if len(r.Body) > 0 {
-		p.request.ContentLength = int64(len(r.Body))
+		p.request.ContentLength, p.inserts = int64(len(r.Body)), r.Inserts
+		for _, in := range r.Inserts {
+			p.request.ContentLength += in.Ref.Bytes
+		}
 		p.request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
 	}
 	return p, nil
@@ -145,12 +156,13 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	if !p.traced {
 		inject(ctx, req.Header)
 	}
-	if p.payload != nil && c.opts.Claims == nil {
+	refers := p.payload != nil || len(p.inserts) > 0
+	if refers && c.opts.Claims == nil {
 		return reply{}, &errBlob{&call.Failure{Name: call.BadReference, Cause: blob.ErrNone.Error()}, true}
 	}
-	if p.payload != nil {
+	if refers {
 		var done func()
-		req, done = c.withPayload(req, *p.payload)
+		req, done = c.withPayload(req, p)
 		defer done()
 	}
 	if err := rewind(req); err != nil {
@@ -205,13 +217,17 @@ func (c *Client) elsewhere(p *plan, via http.RoundTripper, next *http.Request, i
 func (p *plan) result(rep reply) call.Result {
 	r := call.Result{
 		StatusCode: rep.status,
-		Headers:    flatten(rep.header),
+		OK:         p.response.Accepts(rep.status),
+		Headers:    p.flatten(rep.header),
 		BodyRef:    rep.ref,
 		Attempts:   p.attempts - p.held,
 		DurationMS: time.Since(p.started).Milliseconds(),
 	}
-	if rep.ref == nil {
-		r.Body, r.BodyEncoding = classify(rep.header.Get("Content-Type"), rep.body)
+	switch {
+	case rep.selected && rep.body != nil:
+		r.Body, r.BodyEncoding = content.Classify("application/json", rep.body)
+	case rep.ref == nil && !rep.unread:
+		r.Body, r.BodyEncoding = content.Classify(rep.header.Get("Content-Type"), rep.body)
 	}
 	return r
 }
@@ -224,4 +240,20 @@ func bareURL(u *url.URL) string {
 	b.WriteString(u.Host)
 	b.WriteString(u.EscapedPath())
 	return b.String()
+}
+
+// flatten joins the values of each header that the result shows; names are
+// canonical already.
+func (p *plan) flatten(h http.Header) map[string]string {
+	out := make(map[string]string, len(h))
+	for name, values := range h {
+		switch {
+		case !p.response.Shows(name):
+		case len(values) == 1:
+			out[name] = values[0]
+		default:
+			out[name] = strings.Join(values, ", ")
+		}
+	}
+	return out
 }

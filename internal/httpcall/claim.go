@@ -10,11 +10,14 @@ import (
 
 	"callfleet/internal/blob"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/content"
 )
 
 // Claims keeps bodies that are too large to travel. Its methods are safe for
 // concurrent use, and end with their context.
 type Claims interface {
+	// Ready reports whether there is a place for bodies at all.
+	Ready() bool
 	// Keep puts the body of an answer to the request id, and returns what stands
 	// for it. The error is blob.ErrNone when there is no place for it.
 	Keep(ctx context.Context, id, contentType string, body io.Reader) (call.BlobRef, error)
@@ -48,29 +51,33 @@ func (o Options) inline(most int) int {
 	return o.MaxBody
 }
 
-// read reads the answer to its end, or keeps it.
-func (c *Client) read(req *http.Request, p *plan, res *http.Response, rep *reply) error {
-	if req.Method == http.MethodHead {
-		return nil // the length is that of another answer
-	}
-	body, err := readBody(res, p.inline, p.gunzip)
-	var large *errTooLarge
+// readInline reads an answer of at most limit bytes, and keeps a larger one.
+func (c *Client) readInline(ctx context.Context, p *plan, limit int, res *http.Response, rep *reply) error {
+	body, err := content.Read(res, limit, p.gunzip)
+	var large *content.TooLarge
 	switch {
-	case c.opts.Claims == nil:
-		rep.body = body
-		return err
 	case errors.As(err, &large):
-		if !p.gunzip && res.ContentLength > c.opts.MaxClaim {
-			return &errTooLarge{limit: c.opts.MaxClaim}
-		}
-		return c.keep(req.Context(), p, rep, io.MultiReader(bytes.NewReader(large.head), large.rest))
+		return c.readLarge(ctx, p, res, rep, large)
 	case err != nil:
 		return err
-	case p.growsTooLarge(rep, body):
-		return c.keep(req.Context(), p, rep, bytes.NewReader(body))
+	case c.opts.Claims != nil && p.growsTooLarge(rep, body):
+		rep.ref, err = c.keep(ctx, p, rep.header.Get("Content-Type"), bytes.NewReader(body))
+		return err
 	}
 	rep.body = body
 	return nil
+}
+
+// readLarge keeps what is too large to travel.
+func (c *Client) readLarge(ctx context.Context, p *plan, res *http.Response, rep *reply, large *content.TooLarge) (err error) {
+	switch {
+	case c.opts.Claims == nil:
+		return large
+	case !p.gunzip && res.ContentLength > c.opts.MaxClaim:
+		return &content.TooLarge{Limit: c.opts.MaxClaim}
+	}
+	rep.ref, err = c.keep(ctx, p, rep.header.Get("Content-Type"), io.MultiReader(bytes.NewReader(large.Head), large.Rest))
+	return err
 }
 
 // growth is how much longer a text can become as a JSON string.
@@ -82,28 +89,33 @@ func (p *plan) growsTooLarge(rep *reply, body []byte) bool {
 	if len(body) <= p.inline/growth {
 		return false
 	}
-	value, _ := classify(rep.header.Get("Content-Type"), body)
+	value, _ := content.Classify(rep.header.Get("Content-Type"), body)
 	return len(value) > p.inline
 }
 
 // keep streams a body to where the result refers to it.
-func (c *Client) keep(ctx context.Context, p *plan, rep *reply, body io.Reader) error {
+func (c *Client) keep(ctx context.Context, p *plan, contentType string, body io.Reader) (*call.BlobRef, error) {
 	in := &source{r: body, limit: c.opts.MaxClaim}
-	contentType, kept := p.sealed.scrubLarge(rep.header.Get("Content-Type"), in)
+	contentType, kept := p.sealed.scrubLarge(contentType, in)
 	ref, err := c.opts.Claims.Keep(ctx, p.key, contentType, kept)
 	switch {
 	case in.err != nil: // it is the answer that is broken
-		return in.err
+		return nil, in.err
 	case errors.Is(err, blob.ErrNone):
-		return &errBlob{&call.Failure{Name: call.ResponseTooLarge, Cause: fmt.Sprintf("the body is larger than %d bytes, and %v", p.inline, err)}, true}
+		return nil, &errBlob{&call.Failure{Name: call.ResponseTooLarge, Cause: fmt.Sprintf("the body is larger than %d bytes, and %v", p.inline, err)}, true}
 	case err != nil:
 		if _, ok := errors.AsType[*call.Failure](err); ok {
-			return blobError(err)
+			return nil, blobError(err)
 		}
-		return keepFailed(err)
+		return nil, keepFailed(err)
 	}
-	rep.ref = &ref
-	return nil
+	return &ref, nil
+}
+
+// noPlace reports a template that wants bodies kept, whatever their size, where
+// there is no place for them: it is known before anything is sent.
+func (c *Client) noPlace(p *plan) bool {
+	return p.response != nil && p.response.Body == call.BodyKept && (c.opts.Claims == nil || !c.opts.Claims.Ready())
 }
 
 func keepFailed(err error) error {
@@ -123,7 +135,7 @@ type source struct {
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if s.n += int64(n); s.n > s.limit {
-		n, err = 0, &errTooLarge{limit: s.limit}
+		n, err = 0, &content.TooLarge{Limit: s.limit}
 	}
 	if err != nil && err != io.EOF {
 		s.err = err
@@ -131,18 +143,24 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// withPayload gives a request the body that ref stands for, anew each time it is
-// sent. When reading it breaks, the request ends, with that as its cause: the
+// withPayload gives a request the body that is kept elsewhere, or has parts that
+// are, anew each time it is sent. When reading it breaks, the request ends, with that as its cause: the
 // server would wait for the rest.
-func (c *Client) withPayload(req *http.Request, ref call.BlobRef) (with *http.Request, done func()) {
+func (c *Client) withPayload(req *http.Request, p *plan) (with *http.Request, done func()) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	with = req.WithContext(ctx)
+	text := req.GetBody
 	with.GetBody = func() (io.ReadCloser, error) {
-		body, err := c.opts.Claims.Open(ctx, ref)
-		if err != nil {
-			return nil, blobError(err)
+		open := func(ref call.BlobRef) (io.ReadCloser, error) { return c.opts.Claims.Open(ctx, ref) }
+		if p.payload != nil {
+			body, err := open(*p.payload)
+			if err != nil {
+				return nil, blobError(err)
+			}
+			return &payload{body, cancel}, nil
 		}
-		return &payload{body, cancel}, nil
+		around, err := text()
+		return &payload{content.Assemble(around, p.inserts, open), cancel}, err
 	}
 	return with, func() { cancel(nil) }
 }

@@ -14,8 +14,10 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
 
 	"callfleet/internal/auth"
+	"callfleet/internal/blob"
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
@@ -48,6 +50,9 @@ type Options struct {
 	Claims Claims
 	// MaxClaim is the largest body that is kept there. Default 100 MB.
 	MaxClaim int64
+	// MaxSelect is the largest answer that a template selects from, in bytes
+	// after decompression. Default 8 MiB.
+	MaxSelect int
 	// MaxRedirects is how many redirects one attempt follows. Default 10.
 	MaxRedirects int
 	// TLS is the client's configuration; nil is Go's own. Below TLS 1.2 it does
@@ -75,6 +80,7 @@ type Client struct {
 	strange    *h1.Transport // for redirects by public servers to elsewhere
 	identified identified    // transports with client certificates
 	observe    *observer
+	selecting  *semaphore.Weighted // bytes of answers that are being selected from
 }
 
 // New returns a client; it opens no connection.
@@ -92,6 +98,8 @@ func New(o Options) (*Client, error) {
 		observe: obs,
 		http:    newTransport(o, o.Egress),
 		strange: newTransport(o, o.Egress.Redirected()),
+
+		selecting: semaphore.NewWeighted(maxSelecting),
 	}, nil
 }
 
@@ -126,6 +134,9 @@ func (c *Client) DoInTurn(ctx context.Context, r call.Rendered, idempotencyKey s
 	if p.sealed != nil && c.opts.Auth == nil {
 		return call.Result{}, p.failure(&fault{name: call.AuthFailed, reason: "the template has auth or secrets, and this program has none to give"})
 	}
+	if c.noPlace(p) {
+		return call.Result{}, p.failure(&fault{name: call.BlobUnavailable, reason: "the template keeps the body (response.body is ref), and " + blob.ErrNone.Error()})
+	}
 	if turns == nil {
 		turns = atOnce{}
 	}
@@ -145,7 +156,7 @@ func (c *Client) DoInTurn(ctx context.Context, r call.Rendered, idempotencyKey s
 			continue
 		}
 		if flt == nil && !retriable(rep.status) {
-			return p.result(rep), nil
+			return p.end(rep)
 		}
 		if err := interrupted(ctx); err != nil {
 			return call.Result{}, err
@@ -153,7 +164,7 @@ func (c *Client) DoInTurn(ctx context.Context, r call.Rendered, idempotencyKey s
 		wait, more := p.next(rep, flt)
 		switch {
 		case !more && flt == nil:
-			return p.result(rep), nil
+			return p.end(rep)
 		case !more:
 			return call.Result{}, p.failure(flt)
 		case !wait.fits(ctx):

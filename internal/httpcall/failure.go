@@ -12,6 +12,7 @@ import (
 
 	"callfleet/internal/auth"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/content"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 )
@@ -32,7 +33,7 @@ const interruption call.FailureName = "interrupted"
 func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 	var (
 		blob     *errBlob
-		tooLarge *errTooLarge
+		tooLarge *content.TooLarge
 		denied   *egress.Denied
 		refused  *auth.Error
 		cert     *tls.CertificateVerificationError
@@ -121,7 +122,7 @@ func (p *plan) outOfTime(wait pause, rep reply, flt *fault) (call.Result, error)
 		return call.Result{}, p.failure(&fault{name: call.RateLimited, reason: fmt.Sprintf(
 			"answered %d and asks to wait %s, longer than the time left for the task", rep.status, brief(wait.length))})
 	case flt == nil:
-		return p.result(rep), nil
+		return p.end(rep)
 	default:
 		return call.Result{}, p.failure(&fault{name: call.DeadlineExceeded, reason: fmt.Sprintf(
 			"%s; a pause of %s before the next attempt is longer than the time left for the task", flt.reason, brief(wait.length))})

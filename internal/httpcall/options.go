@@ -21,7 +21,7 @@ func (o Options) validate() error {
 		{"Slots", int64(o.Slots)}, {"Timeout", int64(o.Timeout)}, {"DialTimeout", int64(o.DialTimeout)},
 		{"TLSTimeout", int64(o.TLSTimeout)}, {"HeaderTimeout", int64(o.HeaderTimeout)},
 		{"MaxAttempts", int64(o.MaxAttempts)}, {"BaseDelay", int64(o.BaseDelay)}, {"MaxDelay", int64(o.MaxDelay)},
-		{"MaxBody", int64(o.MaxBody)}, {"MaxClaim", o.MaxClaim}, {"MaxRedirects", int64(o.MaxRedirects)},
+		{"MaxBody", int64(o.MaxBody)}, {"MaxClaim", o.MaxClaim}, {"MaxSelect", int64(o.MaxSelect)}, {"MaxRedirects", int64(o.MaxRedirects)},
 	} {
 		if f.n < 0 {
 			errs = append(errs, fmt.Errorf("option %s: must not be negative", f.name))
@@ -40,6 +40,7 @@ func (o Options) withDefaults() Options {
 	o.MaxDelay = cmp.Or(o.MaxDelay, 30*time.Second)
 	o.MaxBody = cmp.Or(o.MaxBody, 200<<10)
 	o.MaxClaim = cmp.Or(o.MaxClaim, 100_000_000)
+	o.MaxSelect = cmp.Or(o.MaxSelect, 8<<20)
 	o.MaxRedirects = cmp.Or(o.MaxRedirects, 10)
 	o.UserAgent = cmp.Or(o.UserAgent, "callfleet")
 	if o.Egress == nil {

@@ -15,14 +15,14 @@ import (
 // trace context, with the names of secrets in their place, and with words in
 // place of a body that is kept elsewhere. The error is a *call.Failure.
 func (c *Client) Preview(r call.Rendered, idempotencyKey string) (*http.Request, error) {
-	p, err := c.plan(concealed(r), idempotencyKey)
+	p, err := c.plan(withWords(concealed(r)), idempotencyKey)
 	if err != nil {
 		return nil, err
 	}
 	nameInURL(p.request.URL, r)
 	auth.Describe(p.request, r.Auth, func(text string) string { return conceal(text, r, inText) })
 	if ref := p.payload; ref != nil {
-		words := fmt.Sprintf("(%d bytes, sha256 %s)", ref.Bytes, ref.SHA256)
+		words := wordsFor(*ref)
 		p.request.ContentLength, p.request.Body = int64(len(words)), io.NopCloser(strings.NewReader(words))
 	}
 	if p.request.GetBody != nil {
@@ -40,6 +40,25 @@ func nameInURL(u *url.URL, r call.Rendered) {
 		u.Opaque = conceal(path, r, inText) // is printed as it is
 	}
 	u.RawQuery = conceal(u.RawQuery, r, inText)
+}
+
+func wordsFor(ref call.BlobRef) string {
+	return fmt.Sprintf("(%d bytes, sha256 %s)", ref.Bytes, ref.SHA256)
+}
+
+// withWords is r with words in place of what stands within its body.
+func withWords(r call.Rendered) call.Rendered {
+	if len(r.Inserts) == 0 {
+		return r
+	}
+	var body []byte
+	done := 0
+	for _, in := range r.Inserts {
+		body = append(append(body, r.Body[done:in.At]...), wordsFor(in.Ref)...)
+		done = in.At
+	}
+	r.Body, r.Inserts = append(body, r.Body[done:]...), nil
+	return r
 }
 
 // concealed is r for people, but for its URL.

@@ -56,7 +56,7 @@ func (p *plan) notBegun(err error, wait pause, rep reply, flt *fault) (call.Resu
 	case !ok:
 		return call.Result{}, err
 	case flt == nil && !wait.asked:
-		return p.result(rep), nil
+		return p.end(rep)
 	}
 	return call.Result{}, &call.Failure{Name: f.Name, Cause: f.Cause, Attempts: p.attempts - p.held}
 }

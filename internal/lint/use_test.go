@@ -49,7 +49,7 @@ var uses = []use{
 }
 
 var pure = []string{
-	"internal/localsfn/expr/...", "internal/localsfn/asl/...", "internal/localsfn/machine/...", "internal/localsfn/history/...",
+	"internal/jsonpath/...", "internal/localsfn/expr/...", "internal/localsfn/asl/...", "internal/localsfn/machine/...", "internal/localsfn/history/...",
 }
 
 func (u use) breaches(files []*File) []finding {

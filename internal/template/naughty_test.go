@@ -40,7 +40,7 @@ func naughty(t *testing.T) []string {
 }
 
 // echo answers with what it was sent in each place.
-type echoed struct{ JSON, Path, Query, Form, Header string }
+type echoed struct{ JSON, Path, Query, Form, Header, File string }
 
 func echo(w http.ResponseWriter, r *http.Request) {
 	e := echoed{Path: strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/p/"), "/end"), Query: r.URL.Query().Get("q"), Header: r.Header.Get("X-V")}
@@ -59,6 +59,14 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "form", http.StatusBadRequest)
 		return
 	}
+	if file, _, err := r.FormFile("f"); err == nil {
+		content, err := io.ReadAll(file)
+		if err != nil || r.MultipartForm.Value["f"] != nil {
+			http.Error(w, "file", http.StatusBadRequest)
+			return
+		}
+		e.File = string(content)
+	}
 	if r.URL.Query().Get("x") != "end" || !strings.HasSuffix(r.URL.Path, "/end") {
 		http.Error(w, "url", http.StatusBadRequest)
 		return
@@ -70,9 +78,10 @@ func echo(w http.ResponseWriter, r *http.Request) {
 // naughtyPlaces are the positions a string is sent in, alone in its request,
 // with the reason for which a place may refuse it.
 var naughtyPlaces = []struct {
-	name, url, header, kind, payload string
-	got                              func(echoed) string
-	refusal                          func(string) string
+	name, url, header, kind string
+	payload                 any
+	got                     func(echoed) string
+	refusal                 func(string) string
 }{
 	{"JSON string", "/p/x/end?x=end", "", "application/json", `{"A": "{{ v }}", "B": "end"}`, func(e echoed) string { return e.JSON }, never},
 	{"path segment", "/p/{{ v }}/end?x=end", "", "application/json", `{"B": "end"}`, func(e echoed) string { return e.Path }, func(s string) string {
@@ -86,6 +95,11 @@ var naughtyPlaces = []struct {
 	}},
 	{"query value", "/p/x/end?q={{ v }}&x=end", "", "application/json", `{"B": "end"}`, func(e echoed) string { return e.Query }, never},
 	{"form value", "/p/x/end?x=end", "", "application/x-www-form-urlencoded", `a={{ v }}&b=end`, func(e echoed) string { return e.Form }, never},
+	{"form field", "/p/x/end?x=end", "", "application/x-www-form-urlencoded", map[string]any{"a": "{{ v }}", "b": "end"}, func(e echoed) string { return e.Form }, never},
+	{"multipart field", "/p/x/end?x=end", "", "multipart/form-data", map[string]any{"a": "{{ v }}", "b": "end"}, func(e echoed) string { return e.Form }, never},
+	{"multipart file", "/p/x/end?x=end", "", "multipart/form-data", []any{
+		map[string]string{"name": "b", "value": "end"}, map[string]string{"name": "f", "ref": "v", "filename": "f.txt"},
+	}, func(e echoed) string { return e.File }, never},
 	{"header value", "/p/x/end?x=end", `{{ v }}`, "application/json", `{"B": "end"}`, func(e echoed) string { return e.Header }, func(s string) string {
 		switch {
 		case strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }):

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"strconv"
 	"strings"
 
+	"callfleet/internal/call"
+	"callfleet/internal/template/body"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/sandbox"
 )
@@ -54,7 +55,7 @@ func (p *parser) textPayload(t *Template, text string) {
 	if t.ContentType == "" {
 		p.setContentType(t, guessContentType(text))
 	}
-	at := escaping(t.ContentType)
+	at := body.Escaping(t.ContentType)
 	t.payload = &payload{text: p.compile("payload", text, at), json: at == sandbox.JSON}
 }
 
@@ -62,14 +63,55 @@ func (p *parser) structuredPayload(t *Template, a *itemjson.Attribute) {
 	if t.ContentType == "" {
 		p.setContentType(t, "application/json")
 	}
-	if escaping(t.ContentType) != sandbox.JSON {
-		p.errorf("payload", "is a structure, which is sent as JSON, but the content type is %s", t.ContentType)
+	if body.Is(t.ContentType) {
+		t.fields = p.fields(t, a)
+		return
+	}
+	if body.Escaping(t.ContentType) != sandbox.JSON {
+		p.errorf("payload", "is a structure, which is sent as JSON, a form or %s, but the content type is %s", body.MultipartType, t.ContentType)
 		return
 	}
 	b := &leafBuilder{parser: p}
 	b.value("payload", a)
 	b.close()
 	t.payload = &payload{root: b.first, json: true}
+}
+
+// fields reads a form, or multipart form data.
+func (p *parser) fields(t *Template, a *itemjson.Attribute) *body.Fields {
+	before := len(p.secrets)
+	f := body.Parse(a, t.ContentType, fieldParser{p})
+	if len(f.Refs()) > 0 && len(p.secrets) > before {
+		p.errorf("payload", "has both a secret and a ref: a body that is read while it is sent holds no secret")
+	}
+	return f
+}
+
+// signed refuses to sign what is read while it is sent.
+func (p *parser) signed(t *Template) {
+	if t.fields == nil || len(t.fields.Refs()) == 0 {
+		return
+	}
+	for _, a := range t.auth {
+		if a.Kind == call.AuthHMAC || a.Kind == call.AuthSigV4 {
+			p.errorf("auth", "of type %s signs the body, and with a ref that is not known before it is sent", a.Kind)
+		}
+	}
+}
+
+// fieldParser is the parser for package body.
+type fieldParser struct{ *parser }
+
+var _ body.Parser = fieldParser{}
+
+// Compile implements body.Parser.
+func (p fieldParser) Compile(attribute, source string, at sandbox.Position) *sandbox.Program {
+	return p.compile(attribute, source, at)
+}
+
+// Errorf implements body.Parser.
+func (p fieldParser) Errorf(attribute, format string, args ...any) {
+	p.errorf(attribute, format, args...)
 }
 
 func (p *parser) setContentType(t *Template, kind string) {
@@ -84,24 +126,6 @@ func guessContentType(text string) string {
 		return "application/json"
 	}
 	return "text/plain; charset=utf-8"
-}
-
-// escaping is how values are escaped in a payload of a content type.
-func escaping(contentType string) sandbox.Position {
-	kind, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		kind, _, _ = strings.Cut(strings.ToLower(contentType), ";")
-		kind = strings.TrimSpace(kind)
-	}
-	switch {
-	case kind == "application/json" || strings.HasSuffix(kind, "+json") || strings.HasPrefix(kind, "application/x-amz-json-"):
-		return sandbox.JSON
-	case kind == "application/x-www-form-urlencoded":
-		return sandbox.Form
-	case kind == "application/xml" || kind == "text/xml" || kind == "text/html" || strings.HasSuffix(kind, "+xml"):
-		return sandbox.XML
-	}
-	return sandbox.Text
 }
 
 // leafBuilder flattens a structure to a list of leaves.

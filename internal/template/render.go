@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"callfleet/internal/call"
+	"callfleet/internal/template/body"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/sandbox"
 )
@@ -20,7 +21,7 @@ type rendering struct {
 }
 
 func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessage) (call.Rendered, error) {
-	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry, Secrets: t.secrets}
+	out := call.Rendered{Method: t.Method, Timeout: t.Timeout, Retry: t.Retry, Secrets: t.secrets, Response: t.response}
 	params, err := r.resolve(ctx, t, params, &out)
 	if err != nil {
 		return call.Rendered{}, err
@@ -44,6 +45,11 @@ func (r *Renderer) render(ctx context.Context, t *Template, params json.RawMessa
 		return call.Rendered{}, err
 	}
 	out.Header = append(headers, out.Header...)
+	if t.fields != nil {
+		if err := x.fields(t, params, &out); err != nil {
+			return call.Rendered{}, err
+		}
+	}
 	if t.payload != nil {
 		if out.Body, err = x.body(t.payload); err != nil {
 			return call.Rendered{}, err
@@ -143,6 +149,41 @@ func (x *rendering) body(p *payload) ([]byte, error) {
 		return nil, notJSON(body)
 	}
 	return body, nil
+}
+
+// fieldValues are what package body makes the fields of.
+type fieldValues struct {
+	*rendering
+	params json.RawMessage
+}
+
+var _ body.Values = fieldValues{}
+
+// Text implements body.Values.
+func (v fieldValues) Text(attribute string, p *sandbox.Program) (string, error) {
+	return v.text(attribute, p)
+}
+
+// Param implements body.Values.
+func (v fieldValues) Param(name string) ([]byte, *call.BlobRef, error) {
+	return paramBody(v.params, name)
+}
+
+func (x *rendering) fields(t *Template, params json.RawMessage, out *call.Rendered) error {
+	b, err := t.fields.Render(fieldValues{x, params})
+	if wrong, ok := errors.AsType[*body.Problem](err); ok {
+		return problem(wrong.Attribute, wrong.Message)
+	}
+	if err != nil {
+		return err
+	}
+	out.Body, out.Inserts = b.Bytes, b.Inserts
+	for i, h := range out.Header {
+		if b.Boundary != "" && strings.EqualFold(h.Name, "Content-Type") {
+			out.Header[i].Value += "; boundary=" + b.Boundary
+		}
+	}
+	return nil
 }
 
 func (x *rendering) structure(l *leaf) ([]byte, error) {

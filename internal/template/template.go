@@ -9,7 +9,8 @@
 //	SK              S     HTTP method
 //	url             S     absolute http or https URL
 //	headers         M     of S, templated values; or S, the same as JSON text
-//	payload         S     text; or M or L, a structure whose texts are templated
+//	payload         S     text; or M or L, a structure whose texts are templated, or
+//	                      the fields of a form, see package body
 //	payloadRef      S     in place of payload, the name of a param: the body is what it
 //	                      refers to, or its text, as it is
 //	contentType     S     instead of a Content-Type header
@@ -19,6 +20,8 @@
 //	engine          S     pongo2, the default, or jinja2
 //	params          M     JSON Schema of the params
 //	example         M     params to try the template with
+//	response        M     what of the answer goes into the result: headers, body,
+//	                      select, required, status; see package response
 //	auth            M     type S and the fields of that type; or L of such
 //
 // Other attributes are left alone.
@@ -41,8 +44,10 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/secret"
+	"callfleet/internal/template/body"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/pin"
+	"callfleet/internal/template/response"
 	"callfleet/internal/template/sandbox"
 	"callfleet/internal/template/schema"
 )
@@ -65,13 +70,15 @@ type Template struct {
 	Timeout     time.Duration // of one attempt; 0 is the caller's default
 	Retry       *call.Retry   // nil is the caller's default
 
-	url     *sandbox.Program
-	flow    *sandbox.Program // nil is none
-	headers []header
-	payload *payload        // nil is none
-	bodyOf  string          // the param that refers to the body; "" is none
-	schema  *schema.Schema  // nil is none
-	example json.RawMessage // nil is none
+	url      *sandbox.Program
+	flow     *sandbox.Program // nil is none
+	headers  []header
+	payload  *payload        // nil is none
+	fields   *body.Fields    // in place of payload; nil is none
+	bodyOf   string          // the param that refers to the body; "" is none
+	schema   *schema.Schema  // nil is none
+	example  json.RawMessage // nil is none
+	response *call.Response  // nil is all of the answer
 
 	auth       []call.Auth   // what is the same for every call
 	authFields []authField   // what is not
@@ -161,6 +168,11 @@ func (p *parser) errorf(attribute, format string, args ...any) {
 	p.problems = append(p.problems, Problem{Attribute: attribute, Message: fmt.Sprintf(format, args...)})
 }
 
+// reportPath is a mistake in a path, which is on one line, or of no place.
+func (p *parser) reportPath(attribute string, column int, message string) {
+	p.problems = append(p.problems, Problem{Attribute: attribute, Line: min(column, 1), Column: column, Message: message})
+}
+
 func (p *parser) template(raw json.RawMessage) *Template {
 	if len(raw) > itemjson.MaxBytes {
 		p.errorf("", "has %d bytes, at most %d are allowed", len(raw), itemjson.MaxBytes)
@@ -200,6 +212,7 @@ func (p *parser) template(raw json.RawMessage) *Template {
 	p.payload(t, attributes)
 	p.payloadRef(t, attributes)
 	p.auth(t, attributes)
+	p.signed(t)
 	t.secrets = p.secretsOf(t)
 	if p.url != "" && (len(t.auth) > 0 || t.secrets != nil) {
 		p.check("url", pin.Check(p.url))
@@ -207,6 +220,9 @@ func (p *parser) template(raw json.RawMessage) *Template {
 	t.Timeout = time.Duration(p.number("timeoutSeconds", attributes.Get("timeoutSeconds"), maxTimeout)) * time.Second
 	p.retry(t, attributes)
 	p.declared(t, attributes)
+	if a := attributes.Get("response"); a != nil && a.Kind != "NULL" {
+		t.response = response.Parse(a, p.reportPath)
+	}
 	return t
 }
 
@@ -277,12 +293,14 @@ func (p *parser) secretsOf(t *Template) *call.Secrets {
 		}
 	}
 	switch {
+	case t.fields != nil && t.fields.Escape() == sandbox.Form:
+		s.Body = call.EscapeForm
 	case t.payload == nil:
 	case t.payload.root != nil || t.payload.json:
 		s.Body = call.EscapeJSON
-	case escaping(t.ContentType) == sandbox.Form:
+	case body.Escaping(t.ContentType) == sandbox.Form:
 		s.Body = call.EscapeForm
-	case escaping(t.ContentType) == sandbox.XML:
+	case body.Escaping(t.ContentType) == sandbox.XML:
 		s.Body = call.EscapeXML
 	}
 	return s

@@ -108,7 +108,7 @@ func TestParseMistakes(t *testing.T) {
 		{string(item(url + `,"headers":{"S":"{\"a\":1}"}`)), "headers: a: must be a string"},
 		{string(item(url + `,"headers":{"L":[]}`)), "headers: must be a map (M) of texts, or JSON text (S), is L"},
 		{string(item(url + `,"payload":{"N":"1"}`)), "payload: must be a text (S), a map (M) or a list (L), is N"},
-		{string(item(url + `,"payload":{"M":{}},"contentType":{"S":"text/plain"}`)), "payload: is a structure, which is sent as JSON, but the content type is text/plain"},
+		{string(item(url + `,"payload":{"M":{}},"contentType":{"S":"text/plain"}`)), "payload: is a structure, which is sent as JSON, a form or multipart/form-data, but the content type is text/plain"},
 		{string(item(url + `,"contentType":{"S":"a/b"},"headers":{"M":{"content-type":{"S":"a/b"}}}`)), "contentType: is given by the Content-Type header already"},
 		{string(item(url + `,"retry":{"N":"3"}`)), "retry: must be a map (M), is N"},
 		{string(item(url + `,"x":{"S":"` + strings.Repeat("x", itemjson.MaxBytes) + `"}`)), "at most 409600 are allowed"},

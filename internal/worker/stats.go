@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,10 +28,14 @@ type Stats struct {
 	Heartbeats      uint64
 }
 
-// failureNames are counted one by one, others under Internal.
+// named is what failures are counted under that templates have given a name to,
+// of which there may be any number.
+const named call.FailureName = "_OTHER"
+
+// failureNames are counted one by one, others of ours under Internal.
 var failureNames = [...]call.FailureName{
 	call.TemplateNotFound, call.RenderFailed, call.EgressDenied, call.Timeout, call.ConnectionFailed,
-	call.RateLimited, call.CircuitOpen, call.ResponseTooLarge, call.DeadlineExceeded, call.Internal,
+	call.RateLimited, call.CircuitOpen, call.ResponseTooLarge, call.SelectFailed, call.DeadlineExceeded, named, call.Internal,
 }
 
 // stats are counted with atomics and read by whoever collects.
@@ -123,8 +128,12 @@ func (s *stats) ended(f *call.Failure, took time.Duration) {
 		s.succeeded.Add(1)
 		return
 	}
+	counted := f.Name
+	if !strings.HasPrefix(string(counted), "Callfleet.") {
+		counted = named
+	}
 	for i, name := range failureNames {
-		if name == f.Name {
+		if name == counted {
 			s.failed[i].Add(1)
 			return
 		}

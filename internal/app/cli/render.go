@@ -36,3 +36,11 @@ func writeRequest(w io.Writer, r call.Rendered) error {
 	}
 	return out.Flush()
 }
+
+// writeAnswer says what the template wants of the answer. It goes elsewhere than
+// the request, which may be piped into something.
+func writeAnswer(w io.Writer, r call.Rendered) {
+	if r.Response != nil {
+		fmt.Fprintf(w, "of the answer: %s\n", r.Response)
+	}
+}

@@ -64,6 +64,21 @@ func TestFilesThereAndBack(t *testing.T) {
 	b.producer(t, "template", "render", "mirror", "POST", "-p", "file=@"+filepath.Join(b.dir, "small.png")).want(t, 0, "(8 bytes, sha256 ")
 }
 
+// What the template wants of the answer is told beside the request, which may be
+// piped into something.
+func TestRenderTellsOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	path := b.file(t, "ask.GET.json", `{"name":"ask","method":"GET","url":"http://127.0.0.1/","response":{"headers":["ETag"],
+		"select":{"answer":"$.a","n":"$.n"},"required":["answer"],"body":"ref","status":{"404":"NotFound"}}}`)
+	b.producer(t, "template", "put", path).want(t, 0)
+	got := b.producer(t, "template", "render", "ask", "GET")
+	const want = `of the answer: headers: etag; body: {"answer": $.a (required), "n": $.n}; body: kept in the blob store; 404: NotFound`
+	if got.code != 0 || strings.TrimSpace(got.errors) != want || strings.Contains(got.out, "answer") {
+		t.Errorf("printed %q and %q, want %q", got.out, got.errors, want)
+	}
+}
+
 func TestResultGetOfADirectRun(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -204,6 +204,7 @@ func (c *cli) templateRender(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
+		writeAnswer(c.std.Err, request)
 		return writeRequest(c.std.Out, request)
 	})
 }

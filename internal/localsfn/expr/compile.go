@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"callfleet/internal/jsonpath/value"
 	"callfleet/internal/localsfn/expr/intrinsic"
-	"callfleet/internal/localsfn/expr/value"
 )
 
 // maxCalls is how deep calls may nest, as on AWS.

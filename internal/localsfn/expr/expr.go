@@ -4,7 +4,7 @@
 //
 // Everything is compiled once, when a state machine is created, and evaluated
 // many times; what is compiled is immutable and safe for concurrent use. The
-// parts are packages of their own: value is the JSON value, jsonpath selects,
+// parts are packages of their own: jsonpath selects, its value is the JSON value,
 // intrinsic is the library of functions. This package compiles what combines
 // them, and words failures as AWS does.
 package expr

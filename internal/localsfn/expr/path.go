@@ -7,7 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"callfleet/internal/localsfn/expr/jsonpath"
+	"callfleet/internal/jsonpath"
 )
 
 // Path is a compiled JSONPath into the input, the context object or a variable.

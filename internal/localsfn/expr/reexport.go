@@ -3,7 +3,7 @@ package expr
 import (
 	"encoding/json"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 // Value is an immutable JSON value; see package value.

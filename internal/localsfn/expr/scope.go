@@ -1,7 +1,7 @@
 package expr
 
 import (
-	"callfleet/internal/localsfn/expr/jsonpath"
+	"callfleet/internal/jsonpath"
 )
 
 // Names of the errors that an evaluation may end in.

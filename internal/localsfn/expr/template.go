@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"callfleet/internal/localsfn/expr/jsonpath"
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath"
+	"callfleet/internal/jsonpath/value"
 )
 
 // Template is a compiled payload template: Parameters, ResultSelector,

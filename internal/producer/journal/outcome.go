@@ -35,6 +35,7 @@ func ResultOf(o call.Outcome, sent Sent) Result {
 	}
 	var answer struct {
 		StatusCode int   `json:"statusCode"`
+		OK         bool  `json:"ok"`
 		Attempts   int   `json:"attempts"`
 		DurationMS int64 `json:"durationMs"`
 	}
@@ -49,7 +50,7 @@ func ResultOf(o call.Outcome, sent Sent) Result {
 		r.Durations.Call, _ = strconv.ParseInt(m[2], 10, 64)
 	}
 	// In direct mode nobody has judged the answer yet.
-	if o.Status == call.StatusSucceeded && r.StatusCode != 0 && (r.StatusCode < 200 || r.StatusCode > 299) {
+	if !answer.OK && o.Status == call.StatusSucceeded && r.StatusCode != 0 && (r.StatusCode < 200 || r.StatusCode > 299) {
 		r.Status = string(call.StatusFailed)
 		r.Error = statusCodeError + strconv.Itoa(r.StatusCode)
 		r.Cause = fmt.Sprintf("the API answered %d", r.StatusCode)

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 // array keeps the text of each element: AWS shows an input that is put into an

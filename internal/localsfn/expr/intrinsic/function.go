@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"math"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 // Limits of AWS's functions, and one of ours: no function may build a value of

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 func TestLibrary(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 // jsonMerge puts the members of the second object over those of the first.

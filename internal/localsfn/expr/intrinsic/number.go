@@ -4,7 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 func mathAdd(args []value.Value) (value.Value, error) {

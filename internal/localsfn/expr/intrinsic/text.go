@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"strings"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 func base64Encode(args []value.Value) (value.Value, error) {

@@ -3,7 +3,7 @@ package jsonpath
 import (
 	"math"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 // function is what a path may end in, such as ".length()".

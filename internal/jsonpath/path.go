@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 // Path is a compiled path. It is immutable and safe for concurrent use.

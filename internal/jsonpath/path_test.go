@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 const library = `{

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 func TestSet(t *testing.T) {

@@ -3,7 +3,7 @@ package jsonpath
 import (
 	"errors"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 const (

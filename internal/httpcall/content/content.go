@@ -1,4 +1,6 @@
-package httpcall
+// Package content reads the bodies of answers, within a limit, and makes JSON of
+// them; and it puts the bodies of requests together that are kept in pieces.
+package content
 
 import (
 	"bytes"
@@ -13,20 +15,21 @@ import (
 	"unicode/utf8"
 )
 
-// errTooLarge marks a body above the limit.
-type errTooLarge struct {
-	limit int64
-	head  []byte    // what was read of it
-	rest  io.Reader // what was not
+// TooLarge is the error of a body above the limit.
+type TooLarge struct {
+	Limit int64
+	Head  []byte    // what was read of it; nil when its length was announced
+	Rest  io.Reader // what was not
 }
 
-func (e *errTooLarge) Error() string {
-	return fmt.Sprintf("the body is larger than %d bytes", e.limit)
+// Error names the limit.
+func (e *TooLarge) Error() string {
+	return fmt.Sprintf("the body is larger than %d bytes", e.Limit)
 }
 
-// readBody reads at most limit bytes after decompression. A length that the
-// server announces is allocated at once when it is within the limit.
-func readBody(res *http.Response, limit int, gunzip bool) ([]byte, error) {
+// Read reads at most limit bytes after decompression. A length that the
+// server announces is allocated at once when it is within the limit. The error is a *TooLarge, or that of reading.
+func Read(res *http.Response, limit int, gunzip bool) ([]byte, error) {
 	if res.ContentLength == 0 || res.Body == http.NoBody {
 		return nil, nil
 	}
@@ -36,7 +39,7 @@ func readBody(res *http.Response, limit int, gunzip bool) ([]byte, error) {
 		return readGzip(res.Body, limit)
 	}
 	if res.ContentLength > int64(limit) {
-		return nil, &errTooLarge{limit: int64(limit), rest: res.Body}
+		return nil, &TooLarge{Limit: int64(limit), Rest: res.Body}
 	}
 	if n := res.ContentLength; n > 0 {
 		body := make([]byte, n)
@@ -45,8 +48,11 @@ func readBody(res *http.Response, limit int, gunzip bool) ([]byte, error) {
 		}
 		return body, nil
 	}
-	return readAll(res.Body, limit)
+	return ReadAll(res.Body, limit)
 }
+
+// maxDiscard is how much is read after the end of what was compressed.
+const maxDiscard = 4 << 10
 
 func readGzip(r io.Reader, limit int) ([]byte, error) {
 	z, err := gzip.NewReader(r)
@@ -56,7 +62,7 @@ func readGzip(r io.Reader, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decompress: %w", err)
 	}
-	body, err := readAll(z, limit)
+	body, err := ReadAll(z, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -69,23 +75,24 @@ func readGzip(r io.Reader, limit int) ([]byte, error) {
 	return body, nil
 }
 
-func readAll(r io.Reader, limit int) ([]byte, error) {
+// ReadAll is Read of a body without a length.
+func ReadAll(r io.Reader, limit int) ([]byte, error) {
 	var buf bytes.Buffer
 	n, err := buf.ReadFrom(io.LimitReader(r, int64(limit)+1))
 	if err != nil {
 		return nil, err
 	}
 	if n > int64(limit) {
-		return nil, &errTooLarge{limit: int64(limit), head: buf.Bytes(), rest: r}
+		return nil, &TooLarge{Limit: int64(limit), Head: buf.Bytes(), Rest: r}
 	}
 	return buf.Bytes(), nil
 }
 
-// classify makes a JSON value of a body. A body that is JSON stays as it came:
+// Classify makes a JSON value of a body. A body that is JSON stays as it came:
 // any JSON value when the content type says JSON, an object or array whatever
 // it says. Other text becomes a JSON string, and what is no UTF-8 text becomes
 // base64, which encoding then names.
-func classify(contentType string, body []byte) (value json.RawMessage, encoding string) {
+func Classify(contentType string, body []byte) (value json.RawMessage, encoding string) {
 	if len(body) == 0 {
 		return json.RawMessage(`""`), ""
 	}
@@ -130,17 +137,4 @@ func quoteJSON(text []byte) json.RawMessage {
 	// A string cannot fail to encode, nor a Buffer to take it.
 	_ = enc.Encode(string(text))
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-}
-
-// flatten joins the values of each header; names are canonical already.
-func flatten(h http.Header) map[string]string {
-	out := make(map[string]string, len(h))
-	for name, values := range h {
-		if len(values) == 1 {
-			out[name] = values[0]
-		} else {
-			out[name] = strings.Join(values, ", ")
-		}
-	}
-	return out
 }

@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"strings"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 // predicate decides on one candidate of a filter.

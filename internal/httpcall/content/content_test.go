@@ -1,11 +1,9 @@
-package httpcall
+package content
 
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
 	"testing"
-	"time"
 	"unicode/utf8"
 )
 
@@ -29,7 +27,7 @@ func TestClassify(t *testing.T) {
 		"two values":        {"application/json", `{} {}`, `"{} {}"`, ""},
 		"broken media type": {"application/json;;=", `7`, `"7"`, ""},
 	} {
-		got, encoding := classify(tc.contentType, []byte(tc.body))
+		got, encoding := Classify(tc.contentType, []byte(tc.body))
 		if string(got) != tc.want || encoding != tc.encoding {
 			t.Errorf("%s: got %s %q, want %s %q", name, got, encoding, tc.want, tc.encoding)
 		}
@@ -41,7 +39,7 @@ func FuzzClassify(f *testing.F) {
 	f.Add("text/html", []byte("<p>é</p>\x00"))
 	f.Add("", []byte("\xef\xbb\xbf[]"))
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
-		value, encoding := classify(contentType, body)
+		value, encoding := Classify(contentType, body)
 		if !json.Valid(value) || !utf8.Valid(value) {
 			t.Fatalf("%q makes %q, which is no JSON", body, value)
 		}
@@ -56,44 +54,6 @@ func FuzzClassify(f *testing.F) {
 			}
 		} else if s != string(body) && string(value) != string(body) && !isJSON(contentType) {
 			t.Fatalf("%q became %q", body, s)
-		}
-	})
-}
-
-func TestRetryAfter(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for name, tc := range map[string]struct {
-		value, date string
-		want        time.Duration
-		ok          bool
-	}{
-		"none":           {"", "", 0, false},
-		"seconds":        {"120", "", 2 * time.Minute, true},
-		"zero":           {" 0 ", "", 0, true},
-		"date":           {"Sun, 01 Mar 2026 12:00:30 GMT", "", 30 * time.Second, true},
-		"server's clock": {"Sun, 01 Mar 2026 13:00:30 GMT", "Sun, 01 Mar 2026 13:00:00 GMT", 30 * time.Second, true},
-		"past":           {"Sun, 01 Mar 2026 11:00:00 GMT", "", 0, true},
-		"huge":           {"99999999999999999999", "", 1<<63 - 1, true},
-		"large":          {"9999999999", "", 1<<63 - 1, true},
-		"negative":       {"-1", "", 0, false},
-		"nonsense":       {"soon", "", 0, false},
-		"fraction":       {"1.5", "", 0, false},
-	} {
-		h := http.Header{"Retry-After": {tc.value}, "Date": {tc.date}}
-		if got, ok := retryAfter(h, now); got != tc.want || ok != tc.ok {
-			t.Errorf("%s: got %s %t, want %s %t", name, got, ok, tc.want, tc.ok)
-		}
-	}
-}
-
-func FuzzRetryAfter(f *testing.F) {
-	f.Add("120", "")
-	f.Add("Sun, 01 Mar 2026 12:00:30 GMT", "Sun, 01 Mar 2026 12:00:00 GMT")
-	f.Add("99999999999999999999", "x")
-	f.Fuzz(func(t *testing.T, value, date string) {
-		if d, _ := retryAfter(http.Header{"Retry-After": {value}, "Date": {date}}, time.Unix(0, 0)); d < 0 {
-			t.Fatalf("%q at %q is a wait of %s", value, date, d)
 		}
 	})
 }

@@ -3,7 +3,7 @@ package jsonpath
 import (
 	"fmt"
 
-	"callfleet/internal/localsfn/expr/value"
+	"callfleet/internal/jsonpath/value"
 )
 
 // Reference is a path that names one place, whether or not anything is there:
