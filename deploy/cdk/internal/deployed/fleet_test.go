@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -193,13 +194,14 @@ func (f *fleet) testRun(t *testing.T) {
 	f.serve(t, "worker")
 	ctx, cancel := context.WithCancel(t.Context())
 	var rule sync.WaitGroup
-	rule.Go(func() {
-		awstest.NewEventBridge(f.emulator.Config(), f.output(t, "StateMachineArn"), f.output(t, "ResultsQueueUrl")).Run(ctx)
-	})
+	for _, machine := range []string{"StateMachineArn", "BatchStateMachineArn"} {
+		arn, events := f.output(t, machine), f.output(t, "ResultsQueueUrl")
+		rule.Go(func() { awstest.NewEventBridge(f.emulator.Config(), arn, events).Run(ctx) })
+	}
 	t.Cleanup(rule.Wait)
 	t.Cleanup(cancel)
 
-	for name, mode := range map[string][]string{"workflow.jsonl": nil, "direct.jsonl": {"--direct"}} {
+	for name, mode := range map[string][]string{"workflow.jsonl": nil, "direct.jsonl": {"--direct"}, "batched.jsonl": {"--batch", strconv.Itoa(calls)}} {
 		args := append([]string{"run", "calls.jsonl", "--results", name}, mode...)
 		out := f.produce(t, dir, 1, args...) // one call fails on purpose
 		if got := results(t, filepath.Join(dir, name)); got["SUCCEEDED"] != calls-1 || got["FAILED"] != 1 {
@@ -209,8 +211,8 @@ func (f *fleet) testRun(t *testing.T) {
 	f.produce(t, dir, 0, "call", "get-user", "GET", "-p", "id=1", "--wait")
 	f.produce(t, dir, 0, "execution", "ls")
 	f.largeBody(t, dir)
-	if n := made.Load(); n < 2*calls+2 {
-		t.Errorf("%d calls reached the API, want %d", n, 2*calls+2)
+	if n := made.Load(); n < 3*calls+2 {
+		t.Errorf("%d calls reached the API, want %d", n, 3*calls+2)
 	}
 }
 
