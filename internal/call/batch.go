@@ -57,21 +57,22 @@ func (c CallOutcome) Outcome() Outcome {
 	return o
 }
 
-// statusCode is that of the answer, 0 without one.
-func (c CallOutcome) statusCode() int {
+// answer is its status code, 0 without one, and whether that is a success.
+func (c CallOutcome) answer() (code int, ok bool) {
 	var answer struct {
-		StatusCode int `json:"statusCode"`
+		StatusCode int  `json:"statusCode"`
+		OK         bool `json:"ok"`
 	}
 	if len(c.Output) == 0 || json.Unmarshal(c.Output, &answer) != nil {
-		return 0
+		return 0, false
 	}
-	return answer.StatusCode
+	return answer.StatusCode, answer.OK || answer.StatusCode >= 200 && answer.StatusCode <= 299
 }
 
 // Manifest is the output of the task of a batch.
 type Manifest struct {
 	Calls     int            `json:"calls"`
-	Succeeded int            `json:"succeeded"` // answers with 2xx
+	Succeeded int            `json:"succeeded"` // answers with 2xx, or what the template takes for as good
 	Failed    int            `json:"failed"`    // other answers, and calls without one
 	ByStatus  map[string]int `json:"byStatus"`  // answers: "2xx", "4xx" …
 	ByError   map[string]int `json:"byError"`   // failed calls by error name, as a state machine would have named them
@@ -90,11 +91,12 @@ func StatusError(code int) FailureName {
 func Count(outcomes []CallOutcome) Manifest {
 	m := Manifest{Calls: len(outcomes), ByStatus: map[string]int{}, ByError: map[string]int{}}
 	for _, o := range outcomes {
-		code, name := o.statusCode(), o.Error
+		code, ok := o.answer()
+		name := o.Error
 		if code != 0 {
 			m.ByStatus[strconv.Itoa(code/100)+"xx"]++
 		}
-		if name == "" && (code < 200 || code > 299) {
+		if name == "" && !ok {
 			name = StatusError(code)
 		}
 		if name == "" {

@@ -78,11 +78,11 @@ func TestCountOutcomes(t *testing.T) {
 	t.Parallel()
 	answer := func(text string) CallOutcome { return CallOutcome{ID: "r-1", Output: json.RawMessage(text)} }
 	m := Count([]CallOutcome{
-		answer(`{"statusCode":200}`), answer(`{"statusCode":299}`), answer(`{"statusCode":404}`), answer(`{"statusCode":503}`), answer(`{"statusCode":503}`),
+		answer(`{"statusCode":200}`), answer(`{"statusCode":299}`), answer(`{"statusCode":404}`), answer(`{"statusCode":404,"ok":true}`), answer(`{"statusCode":503}`), answer(`{"statusCode":503}`),
 		{ID: "r-2", Error: Timeout, Cause: "too late"},
 	})
-	if m.Calls != 6 || m.Succeeded != 2 || m.Failed != 4 ||
-		!maps.Equal(m.ByStatus, map[string]int{"2xx": 2, "4xx": 1, "5xx": 2}) ||
+	if m.Calls != 7 || m.Succeeded != 3 || m.Failed != 4 ||
+		!maps.Equal(m.ByStatus, map[string]int{"2xx": 2, "4xx": 2, "5xx": 2}) ||
 		!maps.Equal(m.ByError, map[string]int{"Callfleet.StatusCode.404": 1, "Callfleet.StatusCode.503": 2, "Callfleet.Timeout": 1}) {
 		t.Errorf("%+v", m)
 	}
