@@ -270,6 +270,7 @@ func (s *session) send(ctx context.Context, b journal.Batch, good []candidate, s
 		span.End(spans, err)
 		return err
 	}
+	endRefused(good, spans, refused)
 	if err := s.record(refused); err != nil {
 		return err
 	}
@@ -286,6 +287,23 @@ func (s *session) send(ctx context.Context, b journal.Batch, good []candidate, s
 		return err
 	}
 	return s.at("ack-written")
+}
+
+// endRefused ends the spans of requests that have no message. To end them again
+// with those of the others changes nothing.
+func endRefused(good []candidate, spans []trace.Span, refused []journal.Result) {
+	if len(refused) == 0 {
+		return
+	}
+	failed := map[string]*call.Failure{}
+	for _, r := range refused {
+		failed[r.ID] = &call.Failure{Name: call.FailureName(r.Error), Cause: r.Cause}
+	}
+	for i, c := range good {
+		if f := failed[c.request.ID]; f != nil {
+			span.End(spans[i:i+1], f)
+		}
+	}
 }
 
 // messages makes the message of each request, and the results of those that have
