@@ -30,7 +30,7 @@ func (s *slots) enter(ctx context.Context) error {
 func (s *slots) Borrow(ctx context.Context) error {
 	s.mu.Lock()
 	if s.borrowing.Len() == 0 && s.canLend() {
-		s.lent++
+		s.change(0, 1)
 		s.mu.Unlock()
 		return nil
 	}
@@ -48,7 +48,7 @@ func (s *slots) Keep() bool {
 func (s *slots) GiveBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lent--
+	s.change(0, -1)
 	s.balance()
 }
 
@@ -62,7 +62,7 @@ func (s *slots) balance() {
 		close(s.entering.Remove(s.entering.Front()).(chan struct{}))
 	}
 	for s.borrowing.Len() > 0 && s.canLend() {
-		s.lent++
+		s.change(0, 1)
 		close(s.borrowing.Remove(s.borrowing.Front()).(chan struct{}))
 	}
 }
@@ -83,7 +83,7 @@ func (s *slots) queue(ctx context.Context, on *list.List) error {
 	select {
 	case <-served: // at this moment: it is passed on
 		if on == &s.borrowing {
-			s.lent--
+			s.change(0, -1)
 		}
 	default:
 		on.Remove(place)

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 )
@@ -79,4 +80,24 @@ func TestSlotsForgetWhoStopsWaiting(t *testing.T) {
 			t.Errorf("%d in use", s.inUse())
 		}
 	})
+}
+
+// A worker is busy while a call is made, be it in a slot that is lent: the task
+// of the batch itself may have given its slot up.
+func TestLentSlotsKeepTheWorkerBusy(t *testing.T) {
+	t.Parallel()
+	var edges []bool
+	s := newSlots(2, func(busy bool) { edges = append(edges, busy) })
+	s.take(1)
+	if err := s.Borrow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.release() // the batch's own call waits for its turn
+	if want := []bool{true}; !slices.Equal(edges, want) {
+		t.Errorf("edges %v, want %v", edges, want)
+	}
+	s.GiveBack()
+	if want := []bool{true, false}; !slices.Equal(edges, want) {
+		t.Errorf("edges %v, want %v", edges, want)
+	}
 }

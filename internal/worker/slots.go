@@ -65,11 +65,20 @@ func (s *slots) available() int {
 
 func (s *slots) take(n int) {
 	s.mu.Lock()
-	if s.edge != nil && n > 0 && s.free == s.total {
-		s.edge(true)
-	}
-	s.free -= n
+	s.change(-n, 0)
 	s.mu.Unlock()
+}
+
+// change counts what is free and what is lent anew, and tells when that makes
+// the worker busy or idle. The caller holds mu.
+func (s *slots) change(free, lent int) {
+	before := s.total - s.free + s.lent
+	s.free += free
+	s.lent += lent
+	after := s.total - s.free + s.lent
+	if s.edge != nil && (before == 0) != (after == 0) {
+		s.edge(after != 0)
+	}
 }
 
 // reclaim takes one slot for a call that comes back, before any new task gets
@@ -112,10 +121,7 @@ func (s *slots) release() {
 		s.mu.Unlock()
 		return
 	}
-	s.free++
-	if s.edge != nil && s.free == s.total {
-		s.edge(false)
-	}
+	s.change(1, 0)
 	s.balance()
 	s.mu.Unlock()
 	select {
