@@ -169,7 +169,7 @@ func liveThrough(t *testing.T, proxy *awstest.Proxy, at place, o outage) {
 	const calls = 40
 	var log heard
 	at.log = slog.New(slog.NewTextHandler(&log, nil))
-	at.patience, at.lease = longest+2*patience, patience/2
+	at.patience, at.lease = longest+2*patience, 15*time.Second
 	s := startAt(t, at, nil)
 	api := newKeyed(t)
 	get := s.put(t, map[string]any{"name": "get", "method": "GET", "url": api.URL + "/{{ n }}"})

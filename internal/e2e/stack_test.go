@@ -43,7 +43,7 @@ const (
 var modes = []string{workflow, direct}
 
 // patience bounds every wait of a test: a test that gets there has failed.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 var quiet = slog.New(slog.DiscardHandler)
 
