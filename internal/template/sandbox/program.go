@@ -40,10 +40,8 @@ func Compile(source string, at Position, engine Engine) (*Program, error) {
 	if err := token.Readable(source); err != nil {
 		return nil, err
 	}
+	source = token.Lines(source)
 	if !strings.Contains(source, "{{") && !strings.Contains(source, "{%") && !strings.Contains(source, "{#") {
-		if engine == Jinja2 {
-			source = token.JinjaText(source)
-		}
 		return &Program{at: at, plain: source, size: len(source)}, nil
 	}
 	parsed, err := read(source, engine)

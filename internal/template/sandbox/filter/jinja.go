@@ -21,8 +21,6 @@ func Jinja(name string) *Filter {
 		return &Filter{Apply: jinjaDefault, Params: []string{"default_value", "boolean"}, MaxArgs: 2, TakesUndefined: true}
 	case "length", "count":
 		return Lookup("length")
-	case "tojson":
-		return &Filter{Apply: jinjaJSON, Params: []string{"indent"}, MaxArgs: 1}
 	case "e", "escape", "forceescape":
 		return onStr(func(s string) string { return htmlEscape.Replace(s) })
 	case "string":
@@ -172,18 +170,6 @@ func jinjaDefault(c *Call) (any, error) {
 		return other, nil
 	}
 	return c.Of, nil
-}
-
-func jinjaJSON(c *Call) (any, error) {
-	by := -1
-	if arg, ok := c.Arg(0); ok && arg != nil {
-		var err error
-		if by, err = c.Whole(0, "indent", 0, 100); err != nil {
-			return nil, err
-		}
-	}
-	s, err := c.HTMLJSON(c.Of, by, c.Place)
-	return value.Encoded{Text: s, As: value.AsJSON}, err
 }
 
 // Whole is a whole number as an argument.

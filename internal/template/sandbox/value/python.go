@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"callfleet/internal/template/sandbox/number"
 )
 
 // Namespace is an object that a template may change: the only one.
@@ -46,7 +48,7 @@ func NumberOf(v any) (Number, bool) {
 }
 
 // IsFloat tells a number with a fraction or an exponent from a whole one.
-func (n Number) IsFloat() bool { return strings.ContainsAny(string(n), ".eE") }
+func (n Number) IsFloat() bool { return number.IsFloat(string(n)) }
 
 // Float writes a float as Python does.
 func Float(s string) (string, error) {
@@ -54,11 +56,11 @@ func Float(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return formatFloat(x), nil
+	return number.Float(x), nil
 }
 
 // FloatNumber is x, which must be finite.
-func FloatNumber(x float64) Number { return Number(formatFloat(x)) }
+func FloatNumber(x float64) Number { return Number(number.Float(x)) }
 
 // Lookup finds a member of what has been opened; short is an index that a list
 // does not reach.

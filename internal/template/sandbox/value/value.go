@@ -5,15 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"callfleet/internal/template/sandbox/number"
 )
 
 // A value is nil, a bool, a string, or one of the types below. A tree of values
 // belongs to one goroutine.
 
-// Number is a number as it was written.
+// Number is a number as it prints: see number.Written.
 type Number string
 
 // List is an array. List and Object know the JSON they came from, and take it
@@ -59,7 +60,8 @@ type Encoding int
 const (
 	AsIs Encoding = iota // |safe: fit for everywhere
 	AsJSON
-	AsURL
+	AsURL     // percent-encoded; a path takes its slashes as part of a segment
+	AsURLSafe // AsURL and |safe: a path does the same
 )
 
 // Params are the names a template may use.
@@ -109,7 +111,39 @@ func (o *Object) open() error {
 			s.i++
 		}
 	}
+	o.Members = distinct(o.Members)
 	return nil
+}
+
+// distinct keeps one of equal names: the last value, where the first one stood,
+// as Python does.
+func distinct(list []Member) []Member {
+	const few = 16
+	if len(list) <= few && !repeats(list) {
+		return list
+	}
+	at := make(map[string]int, len(list))
+	kept := list[:0]
+	for _, m := range list {
+		if i, twice := at[m.Key]; twice {
+			kept[i].Value = m.Value
+			continue
+		}
+		at[m.Key] = len(kept)
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+func repeats(list []Member) bool {
+	for i := range list {
+		for k := range i {
+			if list[i].Key == list[k].Key {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Get finds a member; the last of equal names counts, as in encoding/json.
@@ -183,7 +217,7 @@ func (s *scanner) value() (any, error) {
 	for s.i < len(s.text) && strings.IndexByte(",]} \n\t\r", s.text[s.i]) < 0 {
 		s.i++
 	}
-	return Number(s.text[start:s.i]), nil
+	return Number(number.Written(s.text[start:s.i])), nil
 }
 
 func (s *scanner) string() (string, error) {
@@ -287,8 +321,7 @@ func Truth(v any) bool {
 	case Encoded:
 		return v.Text != ""
 	case Number:
-		f, err := strconv.ParseFloat(string(v), 64)
-		return err != nil || f != 0
+		return !number.IsZero(string(v))
 	case *List:
 		return len(v.Items) > 0 || v.raw != "" && !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
 	case *Object:

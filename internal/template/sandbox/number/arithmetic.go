@@ -1,0 +1,116 @@
+package number
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+)
+
+var errZero = errors.New("division by zero")
+
+// Arithmetic joins two numbers by +, -, *, /, //, % or **.
+func Arithmetic(op, a, b string) (string, error) {
+	if (op == "/" || op == "%" || op == "//") && IsZero(b) {
+		return "", errZero
+	}
+	if IsFloat(a) || IsFloat(b) {
+		return ofFloats(op, a, b)
+	}
+	m, okM := Int(a)
+	n, okN := Int(b)
+	switch {
+	case !okM || !okN:
+		return "", fmt.Errorf("%s takes no whole number as large as that", op)
+	case op == "/" && m != 0: // rounded once, whatever the digits
+		x, _ := big.NewRat(m, n).Float64()
+		return Float(x), nil
+	case op == "/" || op == "**" && n < 0:
+		return ofFloats(op, a, b)
+	}
+	return ofWhole(op, m, n)
+}
+
+// ofWhole computes in 64 bits, or not at all.
+func ofWhole(op string, m, n int64) (string, error) {
+	x, y := big.NewInt(m), big.NewInt(n)
+	switch op {
+	case "+":
+		x.Add(x, y)
+	case "-":
+		x.Sub(x, y)
+	case "*":
+		x.Mul(x, y)
+	case "**":
+		if n > 64 && m != 0 && m != 1 && m != -1 {
+			return "", tooLarge(op)
+		}
+		x.Exp(x, y, nil)
+	case "//": // rounded down, as in Jinja2
+		m := new(big.Int)
+		if x.DivMod(x, y, m); m.Sign() != 0 && n < 0 {
+			x.Sub(x, big.NewInt(1))
+		}
+	case "%": // the sign of the divisor, as in Jinja2
+		x.Mod(x, new(big.Int).Abs(y))
+		if n < 0 && x.Sign() != 0 {
+			x.Add(x, y)
+		}
+	}
+	if !x.IsInt64() {
+		return "", tooLarge(op)
+	}
+	return x.String(), nil
+}
+
+func tooLarge(op string) error { return fmt.Errorf("the result of %s is too large", op) }
+
+func ofFloats(op, a, b string) (string, error) {
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	if errX != nil || errY != nil {
+		return "", fmt.Errorf("%s takes no number as large as that", op)
+	}
+	switch op {
+	case "+":
+		x += y
+	case "-":
+		x -= y
+	case "*":
+		x *= y
+	case "/":
+		x /= y
+	case "//":
+		x, _ = divMod(x, y)
+	case "**":
+		x = math.Pow(x, y)
+	case "%":
+		_, x = divMod(x, y)
+	}
+	if math.IsInf(x, 0) || math.IsNaN(x) {
+		return "", tooLarge(op)
+	}
+	return Float(x), nil
+}
+
+// divMod is Python's: the remainder is exact, the quotient follows from it, and
+// a zero has a sign.
+func divMod(x, y float64) (quotient, rest float64) {
+	rest = math.Mod(x, y)
+	quotient = (x - rest) / y
+	if rest == 0 {
+		rest = math.Copysign(0, y)
+	} else if (rest < 0) != (y < 0) {
+		rest += y
+		quotient--
+	}
+	if quotient == 0 {
+		return math.Copysign(0, x/y), rest
+	}
+	whole := math.Floor(quotient)
+	if quotient-whole > 0.5 {
+		whole++
+	}
+	return whole, rest
+}
