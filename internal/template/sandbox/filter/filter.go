@@ -148,9 +148,9 @@ func Lookup(name string) *Filter {
 	case "upper":
 		return &Filter{Apply: onText(upper)}
 	case "lower":
-		return &Filter{Apply: onText(strings.ToLower)}
+		return &Filter{Apply: onText(lower)}
 	case "trim":
-		return &Filter{Apply: onText(strings.TrimSpace)}
+		return &Filter{Apply: onText(trimSpace)}
 	case "join":
 		return &Filter{Apply: join, MaxArgs: 1}
 	case "length":

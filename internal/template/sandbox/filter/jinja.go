@@ -28,7 +28,7 @@ func Jinja(name string) *Filter {
 	case "upper":
 		return onStr(upper)
 	case "lower":
-		return onStr(strings.ToLower)
+		return onStr(lower)
 	case "title":
 		return onStr(title)
 	case "capitalize":
@@ -42,7 +42,7 @@ func Jinja(name string) *Filter {
 	case "wordcount":
 		return &Filter{Apply: wordCount}
 	case "trim":
-		return &Filter{Apply: Trim(strings.Trim, strings.TrimSpace), Params: []string{"chars"}, MaxArgs: 1}
+		return &Filter{Apply: Trim(strings.Trim, trimSpace), Params: []string{"chars"}, MaxArgs: 1}
 	case "center":
 		return &Filter{Apply: Pad(2, 80), Params: []string{"width"}, MaxArgs: 1}
 	case "replace":

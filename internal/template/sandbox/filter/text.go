@@ -29,7 +29,7 @@ func title(s string) string {
 func capitalize(s string) string {
 	for i, r := range s {
 		if i > 0 {
-			return upper(s[:i]) + strings.ToLower(s[i:])
+			return upper(s[:i]) + lower(s[i:])
 		}
 		_ = r
 	}

@@ -230,6 +230,7 @@ func (t *tokens) member(e tree.Expr, p value.Place) (tree.Expr, error) {
 	if !t.peek(token.Symbol, "(") {
 		t.useMember(e, tok.Val)
 	}
+	t.memberOf(e, tok.Val, tok.Place)
 	return &tree.Access{Place: tok.Place, Of: e, Key: tok.Val}, nil
 }
 

@@ -61,12 +61,15 @@ func (e *Access) eval(r *Run, s *scope) (any, error) {
 	case short:
 		return value.Undefined{Path: PathOf(e), Reason: "the list is shorter"}, nil
 	}
-	if _, ok := of.(*value.Object); ok {
-		if _, ok := index.(string); ok {
-			return value.Undefined{Path: PathOf(e)}, nil
-		}
+	missing := value.Undefined{Path: PathOf(e), Reason: PathOf(e.Of) + " is " + value.KindOf(of)}
+	key, named := index.(string)
+	if _, ok := of.(*value.Object); ok && named {
+		missing.Reason = ""
 	}
-	return value.Undefined{Path: PathOf(e), Reason: PathOf(e.Of) + " is " + value.KindOf(of)}, nil
+	if named && inPython(of, key) {
+		return nil, missing.MissingAt(e.Place)
+	}
+	return missing, nil
 }
 
 func (e *Slice) eval(r *Run, s *scope) (any, error) {

@@ -126,9 +126,6 @@ func (n *For) members(r *Run, in *scope, o *value.Object, info *loop) error {
 func (n *For) items(r *Run, s *scope, over any) ([]any, error) {
 	switch over.(type) {
 	case *value.List, *value.Object:
-		if !r.jinja && len(n.Names) == 2 {
-			return nil, value.ErrorAt(n.Place, "a loop with two names needs an object, %s is a list", PathOf(n.Over))
-		}
 	default:
 		if _, text := value.TextOf(over); !text || !r.jinja {
 			return nil, value.ErrorAt(n.Place, "a loop needs a list or an object, %s is %s", PathOf(n.Over), value.KindOf(over))

@@ -141,8 +141,8 @@ type (
 	}
 	For struct {
 		value.Place
-		// Names are one, or for pongo2 the key and value of an object, or for
-		// Jinja2 what each item is taken apart to.
+		// Names are one, or what each item is taken apart to; for pongo2 also the
+		// key and value of an object.
 		Names      []string
 		Unpack     bool
 		Over, If   Expr // If may be nil

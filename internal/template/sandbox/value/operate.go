@@ -9,6 +9,9 @@ import (
 // Arithmetic joins two values by +, -, *, /, //, % or **: numbers, texts and
 // lists as far as Python does.
 func (g *Budget) Arithmetic(op string, left, right any, at Place) (any, error) {
+	if (op == "+" || op == "%") && (markup(left) && special(right) || op == "+" && markup(right) && special(left)) {
+		return nil, ErrorAt(at, "%s joins what is safe or JSON with a text, of which Jinja2 would make HTML: print the one behind the other", op)
+	}
 	if op == "+" {
 		a, okA := TextOf(left)
 		b, okB := TextOf(right)
@@ -35,6 +38,28 @@ func (g *Budget) Arithmetic(op string, left, right any, at Place) (any, error) {
 		return nil, ErrorAt(at, "%v", err)
 	}
 	return Number(n), nil
+}
+
+// markup is a text that Jinja2 knows to be HTML; what is joined to it becomes
+// HTML there.
+func markup(v any) bool {
+	e, ok := v.(Encoded)
+	return ok && e.As != AsURL
+}
+
+// special reports text that HTML would write otherwise.
+func special(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.ContainsAny(v, `&<>"'`)
+	case Encoded:
+		return v.As == AsURL && strings.Contains(v.Text, "&")
+	case *List:
+		return len(v.Items) > 0
+	case *Object:
+		return true
+	}
+	return false
 }
 
 // Integer is the value of a whole number in 64 bits.
@@ -114,6 +139,12 @@ func (g *Budget) Equal(left, right any, at Place, depth int) (bool, error) {
 }
 
 func (g *Budget) equalLists(a, b *List, at Place, depth int) (bool, error) {
+	if a.View != "" && b.View != "" {
+		return false, ErrorAt(at, "what methods of objects give cannot be compared")
+	}
+	if a.View != b.View {
+		return false, nil
+	}
 	if err := g.Open(a, at); err != nil {
 		return false, err
 	}
@@ -172,6 +203,10 @@ func (g *Budget) In(item, of any, at Place) (any, error) {
 	case *Object:
 		if err := g.Open(of, at); err != nil {
 			return nil, err
+		}
+		switch item.(type) {
+		case *List, *Object:
+			return nil, ErrorAt(at, "in cannot look for %s in an object", KindOf(item))
 		}
 		key, ok := TextOf(item)
 		if ok {

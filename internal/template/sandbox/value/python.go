@@ -75,12 +75,15 @@ func Lookup(of, index any) (v any, found, short bool) {
 			v, found = of.Get(key)
 		}
 	case *List:
+		if of.View != "" { // may only be gone over
+			return nil, false, false
+		}
 		if key, ok := index.(string); ok {
 			if i := slices.Index(of.Names, key); i >= 0 {
 				return of.Items[i], true, false
 			}
 		}
-		if n, ok := Integer(index); ok {
+		if n, ok := position(index); ok {
 			if n < 0 {
 				n += int64(len(of.Items))
 			}
@@ -90,7 +93,7 @@ func Lookup(of, index any) (v any, found, short bool) {
 			return of.Items[n], true, false
 		}
 	case string:
-		if n, ok := Integer(index); ok {
+		if n, ok := position(index); ok {
 			runes := []rune(of)
 			if n < 0 {
 				n += int64(len(runes))
@@ -102,6 +105,14 @@ func Lookup(of, index any) (v any, found, short bool) {
 		}
 	}
 	return v, found, false
+}
+
+// position is an index of a list: true is 1, as in Python.
+func position(index any) (int64, bool) {
+	if b, ok := index.(bool); ok {
+		index, _ = NumberOf(b)
+	}
+	return Integer(index)
 }
 
 // Items are what a loop goes over: the items of a list, the names of an
@@ -334,7 +345,7 @@ func (g *Budget) onSequences(op string, left, right any, at Place) (any, error) 
 			return strings.Repeat(s, int(n)), nil
 		}
 		l, ok := left.(*List)
-		if !ok {
+		if !ok || l.View != "" {
 			return nil, nil
 		}
 		if err := g.Open(l, at); err != nil {
@@ -347,7 +358,7 @@ func (g *Budget) onSequences(op string, left, right any, at Place) (any, error) 
 	}
 	a, okA := left.(*List)
 	b, okB := right.(*List)
-	if op != "+" || !okA || !okB || a.Tuple != b.Tuple {
+	if op != "+" || !okA || !okB || a.Tuple != b.Tuple || a.View != "" || b.View != "" {
 		return nil, nil
 	}
 	if err := g.Open(a, at); err != nil {
