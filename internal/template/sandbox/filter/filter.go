@@ -29,6 +29,7 @@ import (
 	"unicode/utf8"
 
 	"callfleet/internal/template/sandbox/escape"
+	"callfleet/internal/template/sandbox/letter"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -146,11 +147,11 @@ func Lookup(name string) *Filter {
 	case "quote_header":
 		return &Filter{Apply: quoteHeader}
 	case "upper":
-		return &Filter{Apply: onText(upper)}
+		return &Filter{Apply: onText(letter.Upper)}
 	case "lower":
-		return &Filter{Apply: onText(lower)}
+		return &Filter{Apply: onText(letter.Lower)}
 	case "trim":
-		return &Filter{Apply: onText(trimSpace)}
+		return &Filter{Apply: onText(letter.TrimSpace)}
 	case "join":
 		return &Filter{Apply: join, MaxArgs: 1}
 	case "length":

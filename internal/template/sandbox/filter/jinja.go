@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"callfleet/internal/template/sandbox/letter"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -26,13 +27,13 @@ func Jinja(name string) *Filter {
 	case "string":
 		return onStr(func(s string) string { return s })
 	case "upper":
-		return onStr(upper)
+		return onStr(letter.Upper)
 	case "lower":
-		return onStr(lower)
+		return onStr(letter.Lower)
 	case "title":
-		return onStr(title)
+		return onStr(letter.Title)
 	case "capitalize":
-		return onStr(capitalize)
+		return onStr(letter.Capitalize)
 	case "striptags":
 		return onStr(func(s string) string {
 			return strings.Join(strings.Fields(html.UnescapeString(tag().ReplaceAllString(s, ""))), " ")
@@ -42,7 +43,7 @@ func Jinja(name string) *Filter {
 	case "wordcount":
 		return &Filter{Apply: wordCount}
 	case "trim":
-		return &Filter{Apply: Trim(strings.Trim, trimSpace), Params: []string{"chars"}, MaxArgs: 1}
+		return &Filter{Apply: Trim(strings.Trim, letter.TrimSpace), Params: []string{"chars"}, MaxArgs: 1}
 	case "center":
 		return &Filter{Apply: Pad(2, 80), Params: []string{"width"}, MaxArgs: 1}
 	case "replace":

@@ -10,32 +10,6 @@ import (
 	"callfleet/internal/template/sandbox/value"
 )
 
-// title makes the first letter of each word large and the others small.
-func title(s string) string {
-	var b strings.Builder
-	inside := false
-	for _, r := range s {
-		switch {
-		case !inside:
-			b.WriteString(upper(string(r)))
-		default:
-			b.WriteRune(unicode.ToLower(r))
-		}
-		inside = !(unicode.IsSpace(r) || strings.ContainsRune("-({[<", r))
-	}
-	return b.String()
-}
-
-func capitalize(s string) string {
-	for i, r := range s {
-		if i > 0 {
-			return upper(s[:i]) + lower(s[i:])
-		}
-		_ = r
-	}
-	return upper(s)
-}
-
 func wordCount(c *Call) (any, error) {
 	s, err := c.str()
 	if err != nil {

@@ -86,6 +86,9 @@ func (g *Budget) formatOne(v any, how [3]string, verb string, at Place) (string,
 			return "", ErrorAt(at, "a width of more than %d is not allowed", maxWidth)
 		}
 	}
+	if verb == "s" || verb == "r" {
+		flags = strings.ReplaceAll(flags, "0", "") // fills numbers only
+	}
 	directive := "%" + flags + width
 	if precision != "" {
 		directive += "." + precision
@@ -109,6 +112,12 @@ func (g *Budget) formatOne(v any, how [3]string, verb string, at Place) (string,
 	case "d", "i", "u", "x", "X", "o":
 		if verb == "i" || verb == "u" {
 			verb = "d"
+		}
+		if verb == "o" && strings.Contains(flags, "#") {
+			if strings.Contains(flags, "0") {
+				break // Go counts 0o beside the width
+			}
+			verb, directive = "O", strings.ReplaceAll(directive, "#", "") // 0o10, where Go's # is 010
 		}
 		if whole, ok := Integer(n); ok {
 			return fmt.Sprintf(directive+verb, whole), nil

@@ -1,4 +1,6 @@
-package filter
+// Package letter changes texts letter by letter as Python does, which knows more
+// of Unicode than Go.
+package letter
 
 import (
 	"strings"
@@ -6,9 +8,9 @@ import (
 	"unicode"
 )
 
-// upper differs from Go's in the letters that become two or three (Unicode,
+// Upper differs from Go's in the letters that become two or three (Unicode,
 // SpecialCasing).
-func upper(s string) string {
+func Upper(s string) string {
 	s = strings.ToUpper(s)
 	if isASCII(s) {
 		return s
@@ -25,9 +27,9 @@ var manyLetters = sync.OnceValue(func() *strings.Replacer {
 		"ﬕ ՄԻ ﬖ ՎՆ ﬗ ՄԽ")...)
 })
 
-// lower differs from Go's in the dotted capital I, and in the sigma at the end
+// Lower differs from Go's in the dotted capital I, and in the sigma at the end
 // of a word.
-func lower(s string) string {
+func Lower(s string) string {
 	if isASCII(s) || !strings.ContainsAny(s, "İΣ") {
 		return strings.ToLower(s)
 	}
@@ -70,8 +72,35 @@ func isASCII(s string) bool {
 	return true
 }
 
-// trimSpace takes away what Python takes for white space, which is more than
+// TrimSpace takes away what Python takes for white space, which is more than
 // Go does.
-func trimSpace(s string) string { return strings.TrimFunc(s, isSpace) }
+func TrimSpace(s string) string { return strings.TrimFunc(s, isSpace) }
 
 func isSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }
+
+// Title makes the first letter of each word large and the others small.
+func Title(s string) string {
+	var b strings.Builder
+	inside := false
+	for _, r := range s {
+		switch {
+		case !inside:
+			b.WriteString(Upper(string(r)))
+		default:
+			b.WriteRune(unicode.ToLower(r))
+		}
+		inside = !(unicode.IsSpace(r) || strings.ContainsRune("-({[<", r))
+	}
+	return b.String()
+}
+
+// Capitalize makes the first letter large and the others small.
+func Capitalize(s string) string {
+	for i, r := range s {
+		if i > 0 {
+			return Upper(s[:i]) + Lower(s[i:])
+		}
+		_ = r
+	}
+	return Upper(s)
+}
