@@ -154,7 +154,7 @@ func TestMistakesInJinjaAtCompile(t *testing.T) {
 func TestPongoAdvisesJinja(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
-		`{{ a ~ b }}`: true, `{{ a[1:] }}`: true, `{% macro f() %}{% endmacro %}`: true, `{{ range(3) }}`: true, `{{ d.items() }}`: true, `{{ a|replace("a", "b") }}`: true,
+		`{{ a ~ b }}`: true, `{{ a[1:] }}`: true, `{% macro f() %}{% endmacro %}`: true, `{{ range(3) }}`: true, `{{ d.keys() }}`: true, `{{ a|replace("a", "b") }}`: true,
 		`{% raw %}x{% endraw %}`: true, `{{ 1 is odd }}`: true, `{{ a|nope }}`: false, `{% include "x" %}`: false, `{{ a b }}`: false,
 	} {
 		_, err := sandbox.Compile(text, sandbox.Text, sandbox.Pongo2)

@@ -18,23 +18,34 @@ func Arithmetic(op, a, b string) (string, error) {
 	if IsFloat(a) || IsFloat(b) {
 		return ofFloats(op, a, b)
 	}
-	m, okM := Int(a)
-	n, okN := Int(b)
+	x, okX := whole(a)
+	y, okY := whole(b)
 	switch {
-	case !okM || !okN:
-		return "", fmt.Errorf("%s takes no whole number as large as that", op)
-	case op == "/" && m != 0: // rounded once, whatever the digits
-		x, _ := big.NewRat(m, n).Float64()
-		return Float(x), nil
-	case op == "/" || op == "**" && n < 0:
+	case !okX || !okY:
+		return "", fmt.Errorf("%s takes no whole number of more than %d digits", op, maxDigits)
+	case op == "/" && x.Sign() != 0: // rounded once, whatever the digits
+		f, _ := new(big.Rat).SetFrac(x, y).Float64()
+		if math.IsInf(f, 0) {
+			return "", tooLarge(op)
+		}
+		return Float(f), nil
+	case op == "/" || op == "**" && y.Sign() < 0:
 		return ofFloats(op, a, b)
 	}
-	return ofWhole(op, m, n)
+	return ofWhole(op, x, y)
 }
 
-// ofWhole computes in 64 bits, or not at all.
-func ofWhole(op string, m, n int64) (string, error) {
-	x, y := big.NewInt(m), big.NewInt(n)
+// whole reads a whole number of so many digits that computing with it takes no
+// time to speak of.
+func whole(s string) (*big.Int, bool) {
+	if len(s) > maxDigits {
+		return nil, false
+	}
+	return new(big.Int).SetString(s, 10)
+}
+
+// ofWhole computes x op y and may change x.
+func ofWhole(op string, x, y *big.Int) (string, error) {
 	switch op {
 	case "+":
 		x.Add(x, y)
@@ -43,22 +54,22 @@ func ofWhole(op string, m, n int64) (string, error) {
 	case "*":
 		x.Mul(x, y)
 	case "**":
-		if n > 64 && m != 0 && m != 1 && m != -1 {
+		if !y.IsInt64() || x.BitLen() > 1 && y.Int64() > maxBits || int64(x.BitLen()-1)*y.Int64() > maxBits {
 			return "", tooLarge(op)
 		}
 		x.Exp(x, y, nil)
 	case "//": // rounded down, as in Jinja2
 		m := new(big.Int)
-		if x.DivMod(x, y, m); m.Sign() != 0 && n < 0 {
+		if x.DivMod(x, y, m); m.Sign() != 0 && y.Sign() < 0 {
 			x.Sub(x, big.NewInt(1))
 		}
 	case "%": // the sign of the divisor, as in Jinja2
 		x.Mod(x, new(big.Int).Abs(y))
-		if n < 0 && x.Sign() != 0 {
+		if y.Sign() < 0 && x.Sign() != 0 {
 			x.Add(x, y)
 		}
 	}
-	if !x.IsInt64() {
+	if x.BitLen() > maxBits {
 		return "", tooLarge(op)
 	}
 	return x.String(), nil

@@ -95,7 +95,10 @@ func IsZero(s string) bool {
 	return err == nil && f == 0
 }
 
-const maxDigits = 1000 // of a whole number that is compared exactly
+const (
+	maxDigits = 1000 // of a whole number that is computed with
+	maxBits   = 3320 // as many
+)
 
 // Compare orders two numbers: whole ones by all their digits, also with a
 // float. ok is false when one is too large for that.
@@ -109,8 +112,8 @@ func Compare(a, b string) (order int, ok bool) {
 }
 
 func exact(s string) (*big.Float, bool) {
-	if !IsFloat(s) && len(s) <= maxDigits {
-		if n, ok := new(big.Int).SetString(s, 10); ok {
+	if !IsFloat(s) {
+		if n, ok := whole(s); ok {
 			return new(big.Float).SetInt(n), true
 		}
 	}

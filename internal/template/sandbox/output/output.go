@@ -126,7 +126,7 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 	}
 	enc, isEncoded := v.(value.Encoded)
 	if isEncoded && o.at == URL && o.part == urlPath && (enc.As == value.AsURL || enc.As == value.AsURLSafe) {
-		s = escape.Segment(s) // no value leads to another path
+		enc.As, s = value.AsURL, escape.Segment(s) // no value leads to another path
 	}
 	if isEncoded && (enc.As == value.AsIs || enc.As == value.AsURLSafe) {
 		return o.Static(s)

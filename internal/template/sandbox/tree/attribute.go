@@ -8,7 +8,7 @@ import (
 )
 
 // inPython reports whether Python's value has an attribute of a name that is no
-// member here. Jinja2 finds it, so that nobody may ask whether it is missing.
+// member here. Jinja2 finds it: it is defined, and has no default.
 func inPython(of any, name string) bool {
 	if strings.HasPrefix(name, "__") {
 		return true

@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"callfleet/internal/template/sandbox/filter"
@@ -54,6 +56,9 @@ func (e *Access) eval(r *Run, s *scope) (any, error) {
 			return v, nil
 		}
 	}
+	if _, ok := of.(*value.Object); ok && r.jinja && e.Index == nil && slices.Contains(OfObject, e.Key) {
+		return value.Undefined{Path: PathOf(e), Python: true, Reason: fmt.Sprintf("it is a method: the member is %s[%q]", PathOf(e.Of), e.Key)}, nil
+	}
 	v, found, short := value.Lookup(of, index)
 	switch {
 	case found:
@@ -66,9 +71,7 @@ func (e *Access) eval(r *Run, s *scope) (any, error) {
 	if _, ok := of.(*value.Object); ok && named {
 		missing.Reason = ""
 	}
-	if named && inPython(of, key) {
-		return nil, missing.MissingAt(e.Place)
-	}
+	missing.Python = named && inPython(of, key)
 	return missing, nil
 }
 
@@ -138,7 +141,7 @@ func (e *Apply) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if missing, ok := of.(value.Undefined); ok && !e.Filter.TakesUndefined {
+	if missing, ok := of.(value.Undefined); ok && (!e.Filter.TakesUndefined || missing.Python) {
 		if !missing.Soft {
 			return nil, missing.MissingAt(e.Of.At())
 		}
@@ -199,8 +202,8 @@ func (e *Defined) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, missing := v.(value.Undefined)
-	return missing == e.Negate, nil
+	u, missing := v.(value.Undefined)
+	return (missing && !u.Python) == e.Negate, nil
 }
 
 func (e *Choice) eval(r *Run, s *scope) (any, error) {

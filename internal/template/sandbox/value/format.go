@@ -2,6 +2,7 @@ package value
 
 import (
 	"fmt"
+	"math/big"
 	"regexp"
 	"strconv"
 	"strings"
@@ -72,7 +73,7 @@ func (g *Budget) Format(format string, values any, at Place) (any, error) {
 		}
 		rest = rest[m[1]:]
 	}
-	if used < len(list) && object == nil {
+	if l, ok := values.(*List); used < len(list) && object == nil && (!ok || l.Tuple) {
 		return nil, ErrorAt(at, "the format takes fewer values")
 	}
 	return b.String() + rest, g.Grow(b.Len()+len(rest), at)
@@ -119,7 +120,7 @@ func (g *Budget) formatOne(v any, how [3]string, verb string, at Place) (string,
 			}
 			verb, directive = "O", strings.ReplaceAll(directive, "#", "") // 0o10, where Go's # is 010
 		}
-		if whole, ok := Integer(n); ok {
+		if whole, ok := new(big.Int).SetString(string(n), 10); ok {
 			return fmt.Sprintf(directive+verb, whole), nil
 		} else if n.IsFloat() && verb == "d" && -1e15 < x && x < 1e15 {
 			return fmt.Sprintf(directive+verb, int64(x)), nil

@@ -38,8 +38,8 @@ func (w *htmlJSON) value(v any, depth int) error {
 	}
 	switch v := v.(type) {
 	case *List:
-		if v.View != "" {
-			return ErrorAt(w.at, "what a method of an object gives has no JSON")
+		if !v.plain() {
+			return ErrorAt(w.at, "a range, and what a method of an object gives, has no JSON: write |list")
 		}
 		if err := w.Open(v, w.at); err != nil {
 			return err

@@ -142,7 +142,7 @@ func (g *Budget) equalLists(a, b *List, at Place, depth int) (bool, error) {
 	if a.View != "" && b.View != "" {
 		return false, ErrorAt(at, "what methods of objects give cannot be compared")
 	}
-	if a.View != b.View {
+	if a.View != b.View || (a.Range == "") != (b.Range == "") {
 		return false, nil
 	}
 	if err := g.Open(a, at); err != nil {

@@ -222,7 +222,10 @@ func (g *Budget) appendRepr(b []byte, v any, at Place, depth int) ([]byte, error
 	case nil:
 		return append(b, "None"...), nil
 	case *List:
-		if v.View == "" {
+		switch {
+		case v.Range != "":
+			return append(b, v.Range...), nil
+		case v.View == "":
 			return g.appendItems(b, v, at, depth)
 		}
 		b, err := g.appendItems(append(append(b, v.View...), '('), v, at, depth)
@@ -345,7 +348,7 @@ func (g *Budget) onSequences(op string, left, right any, at Place) (any, error) 
 			return strings.Repeat(s, int(n)), nil
 		}
 		l, ok := left.(*List)
-		if !ok || l.View != "" {
+		if !ok || !l.plain() {
 			return nil, nil
 		}
 		if err := g.Open(l, at); err != nil {
@@ -358,7 +361,7 @@ func (g *Budget) onSequences(op string, left, right any, at Place) (any, error) 
 	}
 	a, okA := left.(*List)
 	b, okB := right.(*List)
-	if op != "+" || !okA || !okB || a.Tuple != b.Tuple || a.View != "" || b.View != "" {
+	if op != "+" || !okA || !okB || a.Tuple != b.Tuple || !a.plain() || !b.plain() {
 		return nil, nil
 	}
 	if err := g.Open(a, at); err != nil {

@@ -24,9 +24,13 @@ type List struct {
 	Items []any    // after Budget.Open
 	View  string   // what Python calls it when it is no list
 	Tuple bool     // made by the template, and printed with ()
+	Range string   // what Python prints for a range
 	Names []string // of the items, if they have any
 	split bool
 }
+
+// plain reports a list, and no other thing that Python goes over.
+func (l *List) plain() bool { return l.View == "" && l.Range == "" }
 
 // Object is an object, its members in their order.
 type Object struct {
@@ -45,6 +49,8 @@ type Member struct {
 type Undefined struct {
 	Path, Reason string
 	Soft         bool // used as "": an if without else
+	// Python has a method of this name, so that Jinja2 takes it for defined.
+	Python bool
 }
 
 // Encoded is text that a filter has made fit for a place.
