@@ -138,6 +138,8 @@ const (
 	silent    verdict = "silently different"
 )
 
+var verdicts = []verdict{equal, refused, fails, warned, digits, extension, silent}
+
 func judge(want, got answer) verdict {
 	switch {
 	case got.String() == want.String():
@@ -177,6 +179,7 @@ func TestAgainstJinja2(t *testing.T) {
 	t.Parallel()
 	params, texts := readConstructs(t)
 	want := oracle(t, params, texts)
+	summary := make([]string, 2)
 	for engine, name := range map[sandbox.Engine]string{sandbox.Pongo2: "pongo2", sandbox.Jinja2: "jinja2"} {
 		count := map[verdict]int{}
 		rows := map[verdict][]string{}
@@ -198,9 +201,19 @@ func TestAgainstJinja2(t *testing.T) {
 			for _, v := range verdicts {
 				list = append(list, rows[v]...)
 			}
-			documented(t, table, list)
+			documented(t, table, "| template | Jinja2 | here |\n|---|---|---|\n", list)
 		}
+		summary[engine] = fmt.Sprintf("%04d| `%s` |", engine, name)
+		for _, v := range verdicts {
+			summary[engine] += fmt.Sprintf(" %d |", count[v])
+		}
+		summary[engine] += "\n"
 	}
+	header := fmt.Sprintf("| of %d |", len(texts))
+	for _, v := range verdicts {
+		header += " " + string(v) + " |"
+	}
+	documented(t, "counts", header+"\n|---|"+strings.Repeat("---|", len(verdicts))+"\n", summary)
 }
 
 func ours(t *testing.T, text string, engine sandbox.Engine, params json.RawMessage) answer {
@@ -234,7 +247,7 @@ func row(text string, jinja, here answer) string {
 
 // documented compares a table of the documentation with the rows there are,
 // which begin with their number.
-func documented(t *testing.T, name string, rows []string) {
+func documented(t *testing.T, name, header string, rows []string) {
 	t.Helper()
 	data, err := os.ReadFile(docFile)
 	if err != nil {
@@ -247,7 +260,7 @@ func documented(t *testing.T, name string, rows []string) {
 		t.Fatalf("%s has no table of the %s", docFile, name)
 	}
 	slices.Sort(rows)
-	table := "\n| template | Jinja2 | here |\n|---|---|---|\n"
+	table := "\n" + header
 	for _, r := range rows {
 		table += r[4:]
 	}
