@@ -170,6 +170,8 @@ func FuzzJinja(f *testing.F) {
 	f.Add(`{% for k, v in o.items() %}{{ k ~ v }}{% endfor %}{{ l[::-1]|join(",") }}`)
 	f.Add(`{% macro f(x, y=2) %}{{ x }}{{ y }}{{ caller is defined }}{% endmacro %}{% call f(1) %}{% endcall %}{{ "%5.2f"|format(o.k) }}`)
 	f.Add(`{%- set n = namespace(a=1) -%}{% set n.a = n.a ** 2 %}{{ n.a // 3 }}{# x #}{% raw %}{{{% endraw %}`)
+	f.Add("{% for k, v in o.items() %}{{ v|tojson(1) }}{% endfor %}{{ o|urlencode|safe }}{{ l.9|default_if_none(1.50)|default(\"\", true) }}\r\n")
+	f.Add(`{{ o.items|default(1) }}{{ "%#o%05s" % (8, a) }}{{ 9999999999 * 9999999999 / 3 }}{{ a[true] }}{{ (a|safe) + a }}{# x #}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		start := time.Now()
 		for _, engine := range []sandbox.Engine{sandbox.Pongo2, sandbox.Jinja2} {
