@@ -55,6 +55,7 @@ func TestLint(t *testing.T) {
 		{"two names over a declared list", `"url":"https://h/{% for a, b in tags %}{{ a }}{{ b }}{% endfor %}",` + declared, ""},
 		{"two names over a list that is written out", `"url":"https://h/{% for a, b in [[1, 2]] %}{{ a }}{{ b }}{% endfor %}",` + declared, ""},
 		{"two names over what is not declared", `"url":"https://h/{% for a, b in x.y %}{{ a }}{{ b }}{% endfor %}"`, "warning: url: line 1 column 28: a loop with two names over an object"},
+		{"null is no param", `"url":"https://h/{{ id if id != null else \"x\" }}",` + declared, ""},
 		{"two names in jinja2", `"engine":"jinja2","url":"https://h/{% for a, b in x %}{{ a }}{{ b }}{% endfor %}"`, ""},
 		{"member that is a method", `"url":"https://h/{{ order.items|length }}"`, `warning: url: line 1 column 20: order.items is a method in Jinja2, whatever the object holds: write order["items"]`},
 		{"member by its name", `"url":"https://h/{{ order[\"items\"]|length }}"`, ""},

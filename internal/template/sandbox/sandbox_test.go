@@ -173,7 +173,7 @@ func TestMistakesAtRun(t *testing.T) {
 		{`{% for x in list %}{% endfor %}{{ x }}`, `x is not in params`},
 		{`{{ none_list|first }}`, `none_list is not in params (it is empty)`},
 		{`{{ loop.index }}`, `loop is not in params`},
-		{`{{ null }}`, `line 1 column 4: the value is null, which does not print: write |tojson, or |default_if_none for another value`},
+		{`{{ null }}`, `line 1 column 4: null is null, which does not print: write |tojson, or |default_if_none for another value`},
 		{`{{ params.null }}`, `params.null is null, which does not print`},
 		{`{{ params.null|default("x") }}`, `line 1 column 16: params.null is null, which default leaves as it is: write default_if_none for what is missing or null, or default(…, true)`},
 		{`{{ params.null|default("") }}`, `is null, which does not print`},

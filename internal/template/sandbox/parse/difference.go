@@ -41,7 +41,10 @@ func (p *parser) pairs(n *tree.For) {
 	case *tree.Name, *tree.Access:
 		path = pathOf(over)
 	}
-	of := tree.PathOf(n.Over)
+	of := "(…)"
+	if path != nil {
+		of = tree.PathOf(n.Over)
+	}
 	p.differ = append(p.differ, Difference{Place: n.Over.At(), Loop: path,
 		Message: fmt.Sprintf("a loop with two names over an object is pongo2's, Jinja2 takes the names in it apart: write %s.items(), which is the same in both", of)})
 }

@@ -337,13 +337,14 @@ func (t *tokens) primary() (tree.Expr, error) {
 	switch {
 	case id == "True" || id == "False":
 		return &tree.Literal{Place: p, Value: id == "True"}, nil
-	case id == "none" || id == "None" || !t.jinja && (id == "null" || id == "nil"):
+	case id == "none" || id == "None":
 		return &tree.Literal{Place: p}, nil
 	case t.peek(token.Symbol, "("):
 		return &tree.Name{Place: p, Name: id}, nil // the name of a function
 	}
-	t.uses = append(t.uses, Use{Place: p, Path: []string{id}})
-	return &tree.Name{Place: p, Name: id}, nil
+	null := !t.jinja && (id == "null" || id == "nil")
+	t.uses = append(t.uses, Use{Place: p, Path: []string{id}, Asks: null})
+	return &tree.Name{Place: p, Name: id, Null: null}, nil
 }
 
 // number is a number as Python prints it. pongo2's lexer takes it apart.

@@ -23,8 +23,11 @@ func (e *Name) eval(r *Run, s *scope) (any, error) {
 	if v, ok := r.params.Root.Get(e.Name); ok {
 		return v, nil
 	}
-	if e.Name == "params" {
+	switch {
+	case e.Name == "params":
 		return r.params.Root, nil
+	case e.Null:
+		return nil, nil
 	}
 	return value.Undefined{Path: e.Name}, nil
 }

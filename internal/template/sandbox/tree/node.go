@@ -26,6 +26,7 @@ type (
 	Name struct {
 		value.Place
 		Name string
+		Null bool // pongo2's null and nil, unless params have the name
 	}
 	Access struct { // of.key, of[index]
 		value.Place
