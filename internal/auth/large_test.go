@@ -11,13 +11,14 @@ import (
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 )
 
 // withClaims is a caller that keeps large bodies.
 func withClaims(t *testing.T) (*caller, *claim.Checker) {
 	t.Helper()
-	store, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	store, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/queue"
@@ -32,7 +33,7 @@ func TestTrace(t *testing.T) {
 		}
 	})
 	spans := tracetest.NewSpanRecorder()
-	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans), trace.WithSpanProcessor(evidence.Spans(t)))
 	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
 	b.opts.TracerProvider = tp
 	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), TracerProvider: tp, BaseDelay: time.Millisecond})

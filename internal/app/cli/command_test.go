@@ -10,6 +10,7 @@ import (
 
 	"callfleet/internal/app/cli/show"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/stepfn"
 )
@@ -235,7 +236,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 	b := setup(t)
 	b.producer(t, "template", "ls", "--queue", "nats://me:hunter2@127.0.0.1:1").want(t, 1,
 		"connect to the broker nats://me:xxxxx@127.0.0.1:1", `start one with "stepfunctions"`, "CALLFLEET_QUEUE")
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}

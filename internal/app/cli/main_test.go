@@ -18,6 +18,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/config"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall/egress"
 )
 
@@ -38,7 +39,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	return &bundle{dir: t.TempDir(), api: newAPI(t), machine: nowhere}
+	return &bundle{dir: evidence.Dir(t), api: newAPI(t), machine: nowhere}
 }
 
 // ended is what a command came to.

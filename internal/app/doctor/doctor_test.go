@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +9,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/awstest"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/template/store"
@@ -48,7 +48,7 @@ func newFleet(t *testing.T) *fleet {
 
 func open(t *testing.T, o backend.Options) *backend.Backend {
 	t.Helper()
-	o.Logger = slog.New(slog.DiscardHandler)
+	o.Logger = evidence.Logger(t)
 	b, err := backend.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestNothingIsThere(t *testing.T) {
 
 func TestOnNATS(t *testing.T) {
 	t.Parallel()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
