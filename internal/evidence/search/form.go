@@ -59,8 +59,16 @@ func inBase64(s string) []string {
 }
 
 // needles are the parts of a secret that are looked for: lines of PEM each by
-// itself, for they may be written with another line's end, and the text else.
-func needles(value string) []string {
+// itself, for they may be written with another line's end; the letters and digits
+// that begin with the marker, whatever is around them; and else the whole.
+func needles(value, marker string) []string {
+	if from := strings.Index(value, marker); from >= 0 {
+		value = value[from:]
+		if to := strings.IndexFunc(value, func(c rune) bool { return !isAlphanumeric(c) }); to >= 0 {
+			value = value[:to]
+		}
+		return []string{value}
+	}
 	if !strings.Contains(value, "-----BEGIN ") {
 		return []string{value}
 	}
@@ -71,4 +79,8 @@ func needles(value string) []string {
 		}
 	}
 	return list
+}
+
+func isAlphanumeric(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }

@@ -33,7 +33,7 @@ type Hit struct {
 func New(secrets []evidence.Hidden, marker string) *Searcher {
 	s := &Searcher{forms: map[uint64][]pattern{}}
 	for i := range secrets {
-		for _, n := range needles(secrets[i].Value) {
+		for _, n := range needles(secrets[i].Value, marker) {
 			s.add(&secrets[i], n)
 		}
 	}

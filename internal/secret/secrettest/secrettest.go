@@ -20,10 +20,13 @@ const Marker = "cfs3cr3tn33dl3"
 // Value is a new secret: Marker, and letters and digits that are its own. A test
 // puts what a kind of secret needs around it.
 func Value(t testing.TB, name string) string {
-	value := Marker + random()
+	value := New()
 	Hide(t, name, value)
 	return value
 }
+
+// New is Value for what has no test yet: whoever uses it hides it.
+func New() string { return Marker + random() }
 
 // WebhookKey is a new key for Standard Webhooks.
 func WebhookKey(t testing.TB, name string) string {
@@ -36,7 +39,7 @@ func Hide(t testing.TB, name, value string) { evidence.Hide(t, name, value) }
 
 // canary is a value that is shown on purpose.
 func canary(t testing.TB) string {
-	value := Marker + random()
+	value := New()
 	evidence.Canary(t, value)
 	return value
 }
