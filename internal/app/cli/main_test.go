@@ -73,6 +73,7 @@ func (b *bundle) producerWith(t *testing.T, ctx context.Context, stdin io.Reader
 		},
 	}
 	code := run(ctx, in, Streams{In: stdin, Out: &out, Err: &errs}, b.machine)
+	evidence.Write(t, evidence.Output, out.String()+errs.String())
 	return ended{code, out.String(), errs.String()}
 }
 
