@@ -13,6 +13,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/evidence"
 	"callfleet/internal/function"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/telemetry"
 	"callfleet/internal/template"
 )
@@ -116,12 +117,13 @@ func TestFailures(t *testing.T) {
 func TestPanicIsLoggedWithoutItsValue(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	c := &caller{do: func(context.Context) (call.Result, error) { panic("secret") }}
+	value := secrettest.Value(t, "what the call panics with")
+	c := &caller{do: func(context.Context) (call.Result, error) { panic(value) }}
 	h := function.New(template.NewRenderer(template.Options{}), c, function.Options{Logger: evidence.LoggerTo(t, slog.NewTextHandler(&log, nil))})
 	if _, err := h.Invoke(t.Context(), []byte(`{`+item+`,"params":{"id":7},"id":"r-1"}`)); err == nil {
 		t.Error("no error")
 	}
-	if text := log.String(); !strings.Contains(text, "request=r-1 panic=string") || strings.Contains(text, "secret") {
+	if text := log.String(); !strings.Contains(text, "request=r-1 panic=string") || strings.Contains(text, value) {
 		t.Errorf("log: %s", text)
 	}
 }

@@ -69,7 +69,7 @@ func TestMemoryOfLargeAnswers(t *testing.T) { // not parallel: it measures the w
 }
 
 func jetStream(t *testing.T) blob.Store {
-	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Logger: evidence.Logger(t)})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Logger: evidence.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

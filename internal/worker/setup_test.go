@@ -60,14 +60,14 @@ func setup(t testing.TB, lease time.Duration, h http.HandlerFunc) *bundle {
 	must(t, err)
 	t.Cleanup(reporter.Close)
 	b.deps = worker.Deps{Tasks: b.tasks, Results: results, Renderer: template.NewRenderer(template.Options{}), Caller: caller(t), Reporter: reporter}
-	b.opts = worker.Options{Logger: evidence.Logger(t)}
+	b.opts = worker.Options{Logger: evidence.Logger(t), TracerProvider: evidence.Tracers(t)}
 	return b
 }
 
 // caller may call servers of this machine.
 func caller(t testing.TB) *httpcall.Client {
 	t.Helper()
-	c, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), BaseDelay: time.Millisecond})
+	c, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), BaseDelay: time.Millisecond, TracerProvider: evidence.Tracers(t)})
 	must(t, err)
 	t.Cleanup(c.Close)
 	return c

@@ -2,6 +2,7 @@ package secrettest
 
 import (
 	"encoding/base64"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ func TestCanary(t *testing.T) {
 	t.Parallel()
 	value := canary(t)
 	evidence.Logger(t).Debug("canary", "value", value)
-	evidence.LoggerTo(t, slog.DiscardHandler).With("value", value).Info("canary")
+	evidence.LoggerTo(t, slog.NewTextHandler(io.Discard, nil)).With("value", value).Info("canary")
 	_, span := evidence.Tracers(t).Tracer("canary").Start(t.Context(), "canary")
 	span.SetAttributes(attribute.String("value", value))
 	span.End()
