@@ -183,6 +183,7 @@ func (s *service) run(t *testing.T, c clocks, env map[string]string, args ...str
 		defer close(read)
 		defer close(w.log)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			evidence.Write(t, evidence.Log, lines.Text())
 			w.log <- lines.Text()
 		}
 	}()

@@ -39,14 +39,13 @@ func Directory(dir, marker string) (*Report, error) {
 		return nil, err
 	}
 	report := &Report{Forms: len(forms(marker)), Kinds: map[evidence.Kind]*Count{}}
-	tests := map[string]bool{}
+	tests, values := map[string]bool{}, map[string]bool{}
 	for _, s := range secrets {
 		if !s.Canary {
-			report.Secrets++
-			tests[s.Test] = true
+			tests[s.Test], values[s.Value] = true, true
 		}
 	}
-	report.Tests = len(tests)
+	report.Secrets, report.Tests = len(values), len(tests)
 	searcher := New(secrets, marker)
 	err = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
