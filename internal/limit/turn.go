@@ -48,6 +48,9 @@ func (t *Turn) Begin(ctx context.Context, notBefore time.Time) error {
 		if ok {
 			t.grant, ok, _ = f.permit(now)
 		}
+		if ok && f.short(now) {
+			f.poke()
+		}
 		f.mu.Unlock()
 		if ok {
 			t.flow, t.began = f, true
