@@ -26,7 +26,7 @@ type bundle struct {
 	broker *natsqueue.Broker
 	events *natsqueue.Consumer
 	put    *natsqueue.Publisher
-	feed   *natsqueue.Publisher
+	feed   *natsqueue.FeedPublisher
 	opts   relay.Options
 }
 
