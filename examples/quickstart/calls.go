@@ -36,7 +36,7 @@ func kinds() []kind {
 			return map[string]any{"seconds": json.Number(fmt.Sprintf("0.%d", 2+i%4))}
 		}},
 		{"too-slow", "GET", 20, none},
-		{"flaky-429", "GET", 40, none},
+		{"limited", "GET", 40, none},
 		{"flaky-503", "GET", 40, none},
 		{"not-found", "GET", 40, none},
 	}

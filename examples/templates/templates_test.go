@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
@@ -150,6 +151,7 @@ func render(t *testing.T, e example, params json.RawMessage) []byte {
 	if err := client.WritePreview(&wire, rendered, "(the request id)"); err != nil {
 		t.Fatal(err)
 	}
+	evidence.Write(t, evidence.Preview, wire.String())
 	return append(bytes.TrimRight(bytes.ReplaceAll(wire.Bytes(), []byte("\r\n"), []byte("\n")), "\n"), '\n')
 }
 

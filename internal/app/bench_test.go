@@ -8,9 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,12 +23,16 @@ import (
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
 	"callfleet/internal/app/program"
+	"callfleet/internal/auth"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
+	"callfleet/internal/limit"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
+	"callfleet/internal/secret"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
@@ -40,13 +44,14 @@ const inFlight = 256
 const plainTemplate = `{"name": "order", "method": "POST", "url": "%s/orders/{{ id|urlpath }}", "headers": {"X-Tenant": "{{ tenant }}"},
 	"payload": {"id": "{{ id }}", "tenant": "{{ tenant }}", "note": "{{ note }}"}}`
 
-// BenchmarkFleet compares the three paths. Use -benchtime 50000x: the number
+// BenchmarkFleet compares the paths; "limited" is the direct one with a rate, a
+// concurrency and a credential, besides the guard that no path is without. Use -benchtime 50000x: the number
 // of calls is the benchmark's N.
 func BenchmarkFleet(b *testing.B) {
 	for _, path := range []struct {
 		name string
 		run  func(*bench)
-	}{{"loop", (*bench).loop}, {"direct", (*bench).direct}, {"workflow", (*bench).workflow}} {
+	}{{"loop", (*bench).loop}, {"direct", (*bench).direct}, {"limited", (*bench).limited}, {"workflow", (*bench).workflow}} {
 		b.Run(path.name, func(b *testing.B) {
 			x := newBench(b)
 			b.ReportAllocs()
@@ -93,11 +98,16 @@ func newBench(b *testing.B) *bench {
 		_, _ = io.WriteString(w, `{"ok":true}`)
 	}))
 	b.Cleanup(api.Close)
-	item, err := itemjson.FromPlain(fmt.Appendf(nil, plainTemplate, api.URL))
-	if err != nil {
-		b.Fatal(err)
-	}
-	return &bench{B: b, ctx: b.Context(), item: item, api: api}
+	x := &bench{B: b, ctx: b.Context(), api: api}
+	x.template(plainTemplate)
+	return x
+}
+
+// template is what the calls are made with; %s in it is the API's URL.
+func (x *bench) template(plain string) {
+	item, err := itemjson.FromPlain(fmt.Appendf(nil, plain, x.api.URL))
+	x.must(err)
+	x.item = item
 }
 
 func (x *bench) must(err error) {
@@ -116,7 +126,7 @@ func (x *bench) task(i int) call.Task {
 }
 
 func (x *bench) broker() (*natsembed.Server, *nats.Conn) {
-	server, err := natsembed.Start(natsembed.Options{StoreDir: x.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(x), Logger: evidence.Logger(x)})
 	x.must(err)
 	x.Cleanup(server.Shutdown)
 	conn, err := server.Connect()
@@ -224,10 +234,32 @@ func (h *handLoop) handle(m jetstream.Msg) error {
 
 // direct is a fleet member that takes tasks without a token.
 func (x *bench) direct() {
+	x.fleet(fleet.Options{}, limit.Policy{})
+}
+
+// limited is direct with limits that are never reached, and a token from a
+// secret in every call.
+func (x *bench) limited() {
+	const token = `"auth": {"type": "bearer", "token": "secret://env/CALLFLEET_SECRET_BENCH"}`
+	x.template(strings.Replace(plainTemplate, `"payload"`, token+`, "payload"`, 1))
+	resolver, err := secret.NewResolver(secret.Options{Sources: map[string]secret.Source{
+		secret.Env: secret.Environment(func(string) string { return "token" }),
+	}})
+	x.must(err)
+	x.fleet(fleet.Options{Auth: auth.New(auth.Options{Secrets: resolver})}, limit.Policy{Rate: 1_000_000, Concurrency: 2 * inFlight})
+}
+
+// fleet has one member make the calls, with the policy for the API's key.
+func (x *bench) fleet(o fleet.Options, p limit.Policy) {
 	_, conn := x.broker()
 	b, err := backend.Open(x.ctx, backend.Options{Embedded: conn})
 	x.must(err)
 	defer b.Close()
+	if !p.IsZero() {
+		flows, err := b.Flows(x.ctx)
+		x.must(err)
+		x.must(limit.Set(x.ctx, flows, limit.HostKey(x.api.URL), p))
+	}
 	x.publish(b, backend.Tasks, func(i int) []byte {
 		body, err := call.EncodeTask(x.task(i))
 		x.must(err)
@@ -242,7 +274,8 @@ func (x *bench) direct() {
 	open := func(context.Context) (*backend.Backend, error) {
 		return backend.Open(x.ctx, backend.Options{Embedded: conn})
 	}
-	member, err := fleet.New(open, fleet.Options{Call: true, Slots: inFlight, Egress: egresstest.Loopback()})
+	o.Call, o.Slots, o.Egress = true, inFlight, egresstest.Loopback()
+	member, err := fleet.New(open, o)
 	x.must(err)
 	measured := x.measure()
 	stop := x.start(member.Services())
@@ -271,8 +304,8 @@ func (x *bench) workflow() {
 	x.must(err)
 	defer caller.Close()
 	stack, services, err := local.New(x.ctx, local.Options{
-		DataDir: x.TempDir(), Listen: "127.0.0.1:0", Caller: caller, Renderer: template.NewRenderer(template.Options{}),
-		Logger: slog.New(slog.DiscardHandler),
+		DataDir: evidence.Dir(x), Listen: "127.0.0.1:0", Caller: caller, Renderer: template.NewRenderer(template.Options{}),
+		Logger: evidence.Logger(x),
 	})
 	x.must(err)
 	stopStack := x.start(services)
@@ -346,7 +379,7 @@ func (x *bench) countResults(b *backend.Backend) <-chan struct{} {
 
 // start runs services as a group until the returned function is called.
 func (x *bench) start(services []lifecycle.Service) (stop func()) {
-	group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: slog.New(slog.DiscardHandler)})
+	group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: evidence.Logger(x)})
 	group.Add(services...)
 	ready := make(chan struct{})
 	group.Add(lifecycle.Service{Name: "ready", Start: func(context.Context) error { close(ready); return nil }})

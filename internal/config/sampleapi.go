@@ -12,7 +12,7 @@ type SampleAPI struct {
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
-const sampleAPIHelp = `Serve an HTTP API to try calls on: /anything, /status, /delay, /flaky and what else go-httpbin has.
+const sampleAPIHelp = `Serve an HTTP API to try calls on: /anything, /status, /delay, /flaky, /limited and what else go-httpbin has.
 
   sampleapi
   stepfunctions --samples http://127.0.0.1:8089`

@@ -13,6 +13,10 @@ import (
 const (
 	// lead is how long before its tokens end a worker leases the next ones.
 	lead = 100 * time.Millisecond
+	// ahead is for how long tokens are leased that no call waits for yet; from
+	// half of it on there are more. So calls of a key that is below its rate do
+	// not wait for the store.
+	ahead = 40 * time.Millisecond
 	// lingers is how long a worker stays a member without calls.
 	lingers = time.Second
 	// never is later than any deadline.
@@ -35,6 +39,7 @@ type flow struct {
 	parked   int             // guarded by mu: calls that wait, for their turn or for their time
 	running  int             // guarded by mu: calls under way
 	blocks   []block         // guarded by mu: tokens leased, by time
+	pace     pace            // guarded by mu: of the calls that take tokens
 	probing  probing         // guarded by mu
 	yield    bool            // guarded by mu: another has too little of the concurrency, this one more than its part
 	serving  bool            // guarded by mu
@@ -141,6 +146,7 @@ func (f *flow) permit(now time.Time) (g grant, ok bool, again time.Time) {
 		g.until = b.at.Add(late)
 		b.at = b.at.Add(b.every)
 		b.n--
+		f.pace.calls++
 	}
 	f.begin(now)
 	return g, true, now
@@ -176,6 +182,16 @@ func (f *flow) tokens(now time.Time) (n int, last time.Time) {
 		last = b.last()
 	}
 	return n, last
+}
+
+// short reports whether the tokens end soon, at the pace at which calls take
+// them.
+func (f *flow) short(now time.Time) bool {
+	if f.pace.spare() == 0 {
+		return false
+	}
+	n, _ := f.tokens(now)
+	return n < f.pace.spare()/2
 }
 
 // dispatch gives turns to those who wait longest, and says when to look again.

@@ -24,6 +24,7 @@ const (
 	failed                 // it answers with an error
 	broken                 // it does not answer
 	busy                   // it asks to be left alone
+	away                   // it turns the call away, and asks for nothing
 )
 
 func judge(a call.Attempt) verdict {
@@ -32,8 +33,10 @@ func judge(a call.Attempt) verdict {
 		return broken
 	case a.Failure != "":
 		return nothing
-	case a.Status == 429 || a.Status == 503:
+	case a.Status == 429, (a.Status == 503 || a.Status == 403) && a.Asked: // GitHub limits with 403
 		return busy
+	case a.Status == 503:
+		return away
 	case a.Status == 500 || a.Status == 502 || a.Status == 504:
 		return failed
 	}
@@ -58,7 +61,7 @@ func (h *health) note(v verdict, now time.Time) (trip bool) {
 		h.inRow = 0
 	case broken:
 		h.inRow++
-	case failed:
+	case failed, away:
 	default:
 		return false
 	}

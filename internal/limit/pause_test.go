@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,17 @@ func busyOnce(first call.Attempt) func(time.Time) call.Attempt {
 			return first
 		}
 		return call.Attempt{Status: 200}
+	}
+}
+
+// A 403 pauses a key if it says for how long, and is no sign of trouble else.
+func TestForbidden(t *testing.T) {
+	t.Parallel()
+	if got := judge(call.Attempt{Status: 403, RetryAfter: time.Minute, Asked: true}); got != busy {
+		t.Errorf("403 for a minute: %d, want busy", got)
+	}
+	if got := judge(call.Attempt{Status: 403}); got != passed {
+		t.Errorf("403: %d, want passed", got)
 	}
 }
 
@@ -158,6 +170,45 @@ func TestDeadlineWhileWaiting(t *testing.T) {
 		}
 		f.end(m)
 	})
+}
+
+// A 503 that asks for nothing is its call's own trouble, unless most calls get
+// one: then the circuit opens.
+func TestTurnedAway(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name        string
+		every       int // that is turned away
+		least, most int // calls
+	}{
+		{"some", 10, 9_500, 10_000},
+		{"all", 1, 20, 60},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, 10*time.Millisecond)
+				var n atomic.Int64
+				f.answer = func(time.Time) call.Attempt {
+					if n.Add(1)%int64(row.every) == 0 {
+						return call.Attempt{Status: 503}
+					}
+					return call.Attempt{Status: 200}
+				}
+				m := f.join("a")
+				m.load("api", 10)
+				<-time.After(10 * time.Second)
+				if calls := len(f.begun()); calls < row.least || calls > row.most {
+					t.Errorf("%d calls in 10 s, want %d to %d", calls, row.least, row.most)
+				}
+				f.end(m)
+			})
+		})
+	}
+	turn := (&Limiter{flows: map[string]*flow{}}).Turn("api", free{})
+	if !turn.End(call.Attempt{Status: 503}) {
+		t.Error("a 503 counts as an attempt")
+	}
 }
 
 func TestCircuit(t *testing.T) {

@@ -37,20 +37,12 @@ func (f *flow) plan(now time.Time) (need bool, at time.Time) {
 	case Held:
 		return false, earlier(at, r.Until)
 	}
-	if f.queue.Len() > 0 && r.rate(now) > 0 {
-		// Tokens that have been due for long wait for a permit: more of them would
-		// only be missing elsewhere.
-		n, last := f.tokens(now)
-		if unused := n > 0 && now.Sub(f.blocks[0].at) > late/2; n < f.queue.Len() && !unused {
-			ask := r.nextDraw()
-			if n > 0 && last.Add(-lead).After(ask) {
-				ask = last.Add(-lead)
-			}
-			if !ask.After(now) {
-				return true, now
-			}
-			at = earlier(at, ask)
+	if r.rate(now) > 0 {
+		need, later := f.planTokens(now)
+		if need {
+			return true, now
 		}
+		at = earlier(at, later)
 	}
 	if r.Policy.Concurrency > 0 {
 		need, later := f.planShare(now, me, member)
@@ -63,6 +55,27 @@ func (f *flow) plan(now time.Time) (need bool, at time.Time) {
 		at = earlier(at, r.Resumed.Add(rampTime))
 	}
 	return false, at
+}
+
+// planTokens says when to lease tokens: when calls wait for some; or when calls
+// may soon, and tokens are left that nobody takes. Tokens that were not used for
+// long wait for a permit: more of them would only be missing elsewhere.
+func (f *flow) planTokens(now time.Time) (need bool, at time.Time) {
+	at = now.Add(never)
+	n, last := f.tokens(now)
+	if n > 0 && now.Sub(f.blocks[0].due()) > late/2 {
+		return false, at
+	}
+	if n < f.queue.Len() {
+		at = f.record.nextDraw()
+		if n > 0 && last.Add(-lead).After(at) {
+			at = last.Add(-lead)
+		}
+	}
+	if f.running > 0 && f.short(now) {
+		at = earlier(at, f.record.untaken(now, f.pace.spare()/2))
+	}
+	return !at.After(now), at
 }
 
 // planProbe says when this worker may probe.
@@ -140,6 +153,8 @@ func (f *flow) lease(ctx context.Context) error {
 	changes := f.changes[:made:made]
 	tokens, _ := f.tokens(time.Now())
 	queued, running, ready := f.queue.Len(), f.running, f.probing == noProbe
+	f.pace.measure(time.Now(), queued)
+	spare := f.pace.spare()
 	parked := f.parked
 	f.mu.Unlock()
 
@@ -160,7 +175,7 @@ func (f *flow) lease(ctx context.Context) error {
 		}
 		switch r.State(now) {
 		case Ramp, Open:
-			got = r.draw(now.Round(0), queued-tokens)
+			got = r.draw(now.Round(0), queued-tokens, spare)
 		case Tripped:
 			probe = ready && queued > 0 && r.claimProbe(now.Round(0), id)
 		}

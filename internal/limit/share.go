@@ -10,20 +10,52 @@ import (
 // block is a part of the schedule of a rate, leased by one worker: n tokens,
 // every apart.
 type block struct {
-	at    time.Time // of the next token
-	every time.Duration
-	n     int
+	at     time.Time // of the next token
+	every  time.Duration
+	n      int
+	leased time.Time
+}
+
+// due is since when the next token could be used.
+func (b block) due() time.Time {
+	if b.leased.After(b.at) {
+		return b.leased
+	}
+	return b.at
 }
 
 // last is the time of the last token.
 func (b block) last() time.Time { return b.at.Add(time.Duration(b.n-1) * b.every) }
 
+// pace is how fast calls take tokens.
+type pace struct {
+	perSecond float64
+	calls     int       // since it was measured last
+	since     time.Time // when that was
+}
+
+// measure begins anew. Calls that wait belong to the time that is over.
+func (p *pace) measure(now time.Time, waiting int) {
+	const least = 10 * time.Millisecond
+	if span := now.Sub(p.since); span < time.Second { // else it says nothing of now
+		p.perSecond = float64(p.calls+waiting) / max(span, least).Seconds()
+	} else {
+		p.perSecond = 0
+	}
+	p.calls, p.since = 0, now
+}
+
+// spare is how many tokens are kept for calls that have not come yet.
+func (p *pace) spare() int { return int(p.perSecond * ahead.Seconds()) }
+
 // draw leases up to want tokens for a worker. They are at most half of its even
 // part of the horizon: nobody is left without, and what the workers hold lies
 // side by side in time, so that each needs its part of the concurrency alone.
-func (r *Record) draw(now time.Time, want int) block {
+// Spare tokens come on top, of those alone that were due before and that nobody
+// took.
+func (r *Record) draw(now time.Time, want, spare int) block {
 	rate := r.rate(now)
-	if rate == 0 || want < 1 {
+	if rate == 0 {
 		return block{}
 	}
 	every := time.Duration(float64(time.Second) / rate)
@@ -36,13 +68,19 @@ func (r *Record) draw(now time.Time, want int) block {
 		return block{}
 	}
 	part := int(math.Ceil(horizon.Seconds() * rate / 2 / float64(max(1, r.active(now)))))
-	room := 1
-	if every > 0 {
-		room += int(end.Sub(start) / every)
+	within := func(end time.Time) int { return int(end.Sub(start) / max(every, 1)) }
+	n := min(want, part, 1+within(end))
+	if n = max(n, min(want+spare, part, within(now))); n < 1 {
+		return block{}
 	}
-	b := block{at: start, every: every, n: max(1, min(want, part, room))}
+	b := block{at: start, every: every, n: n, leased: now}
 	r.Next = b.last().Add(every)
 	return b
+}
+
+// untaken is when there are n tokens that were due and that nobody took.
+func (r *Record) untaken(now time.Time, n int) time.Time {
+	return r.Next.Add(time.Duration(float64(n) / r.rate(now) * float64(time.Second)))
 }
 
 // nextDraw is when draw gives tokens again.

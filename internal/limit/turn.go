@@ -48,6 +48,9 @@ func (t *Turn) Begin(ctx context.Context, notBefore time.Time) error {
 		if ok {
 			t.grant, ok, _ = f.permit(now)
 		}
+		if ok && f.short(now) {
+			f.poke()
+		}
 		f.mu.Unlock()
 		if ok {
 			t.flow, t.began = f, true
@@ -113,7 +116,7 @@ func (t *Turn) End(a call.Attempt) (held bool) {
 	switch {
 	case counted:
 		f.mu.Lock()
-	case v == broken || v == failed || v == busy:
+	case v == broken || v == failed || v == busy || v == away:
 		f = t.limiter.flow(t.key)
 	default:
 		if f = t.limiter.find(t.key); f == nil {
@@ -127,7 +130,7 @@ func (t *Turn) End(a call.Attempt) (held bool) {
 		f.end(g, now)
 	}
 	f.poke()
-	return v == busy
+	return v == busy || v == away
 }
 
 // The methods below are without the flow's mu, unless they say otherwise.
@@ -248,7 +251,7 @@ func (f *flow) ended(v verdict, a call.Attempt, g grant, now time.Time) {
 		f.abandon(g)
 		f.change(func(r *Record) { r.Hold(at, a.RetryAfter, a.Asked) })
 		f.blocks = nil
-	case g.probe && (v == failed || v == broken), trip && f.record.Trips == 0:
+	case g.probe && (v == failed || v == broken || v == away), trip && f.record.Trips == 0:
 		f.change(func(r *Record) { r.Trip(at, id) })
 		f.blocks = nil
 	case v == passed && (g.probe || f.record.Strikes > 0 && !now.Before(f.record.Until)):

@@ -14,6 +14,7 @@ import (
 	"callfleet/internal/batch"
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
@@ -31,7 +32,7 @@ type batchFleet struct {
 
 func newBatchFleet(t *testing.T) *batchFleet {
 	t.Helper()
-	files, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	files, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // Package sampleapi is an HTTP API to try calls on: everything go-httpbin
-// offers (/anything, /status, /delay, …), and an endpoint that fails in a way
-// that can be foretold. It is meant for the loopback interface.
+// offers (/anything, /status, /delay, …), an endpoint that fails in a way that
+// can be foretold, and one with a rate. It is meant for the loopback interface.
 package sampleapi
 
 import (
@@ -27,6 +27,7 @@ const (
 func New() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/flaky", &flaky{seen: map[string]int{}})
+	mux.Handle("/limited", &limited{})
 	mux.Handle("/", httpbin.New(httpbin.WithMaxBodySize(maxBody), httpbin.WithMaxDuration(maxDuration)))
 	return mux
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"testing"
+	"time"
 )
 
 func get(t *testing.T, url, key string) *http.Response {
@@ -54,6 +55,33 @@ func TestFlakyRefusesWhatItCannotUnderstand(t *testing.T) {
 	}
 	if resp := get(t, srv.URL+"/flaky", ""); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("without a key: status %d, want 400", resp.StatusCode)
+	}
+}
+
+func TestLimitedCountsSeconds(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(New())
+	t.Cleanup(srv.Close)
+	if resp := get(t, srv.URL+"/limited?rate=0", ""); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("rate 0: status %d, want 400", resp.StatusCode)
+	}
+	if resp := get(t, srv.URL+"/limited?rate=1000000", ""); resp.StatusCode != http.StatusOK {
+		t.Errorf("below the rate: status %d, want 200", resp.StatusCode)
+	}
+	var l limited
+	for i, want := range []int{1, 2, 1, 1} {
+		if n := l.count(time.Unix(int64(max(0, i-1)), 0)); n != want {
+			t.Errorf("request %d is number %d of its second, want %d", i, n, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	l = limited{second: time.Now().Unix() + 1, came: 0}
+	for range 3 { // the second may end once meanwhile
+		w = httptest.NewRecorder()
+		l.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/limited?rate=1", nil))
+	}
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
+		t.Errorf("above the rate: status %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
 	}
 }
 

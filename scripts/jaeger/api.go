@@ -48,7 +48,7 @@ func (a *testAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 	case way == "flaky" && n == 1:
 		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusServiceUnavailable)
+		w.WriteHeader(http.StatusInternalServerError)
 	case way == "slow", way == "held" && n == 1:
 		if way == "held" {
 			close(a.held)

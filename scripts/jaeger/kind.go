@@ -57,7 +57,7 @@ func kinds(at place) []*kind {
 		{name: "ok", calls: 55, status: "SUCCEEDED", code: 200, attempts: 1, tree: through("", process("", post()))},
 		{name: "not-found", calls: 10, status: "FAILED", failure: notFound, code: 404, attempts: 1,
 			tree: through(notFound, process("", post("404")))},
-		{name: "flaky", calls: 15, status: "SUCCEEDED", code: 200, attempts: 2, tree: through("", process("", post("503", "")))},
+		{name: "flaky", calls: 15, status: "SUCCEEDED", code: 200, attempts: 2, tree: through("", process("", post("500", "")))},
 		{name: "slow", calls: 8, status: "FAILED", failure: timedOut, attempts: 2,
 			tree: through(timedOut, process(timedOut, post(timedOut, timedOut)))},
 		{name: "broken", calls: 6, noSecret: true, status: "FAILED", failure: renderFailed,
@@ -65,7 +65,7 @@ func kinds(at place) []*kind {
 		{name: "nowhere", calls: 6, absent: true, status: "FAILED", failure: noTemplate, tree: through(noTemplate, "")},
 
 		{name: "direct-ok", direct: true, calls: 10, status: "SUCCEEDED", code: 200, attempts: 1, tree: straight("", post())},
-		{name: "direct-flaky", direct: true, calls: 4, status: "SUCCEEDED", code: 200, attempts: 2, tree: straight("", post("503", ""))},
+		{name: "direct-flaky", direct: true, calls: 4, status: "SUCCEEDED", code: 200, attempts: 2, tree: straight("", post("500", ""))},
 		{name: "direct-not-found", direct: true, calls: 3, status: "FAILED", failure: notFound, code: 404, attempts: 1, tree: straight("", post("404"))},
 		{name: "direct-slow", direct: true, calls: 2, status: "FAILED", failure: timedOut, attempts: 2,
 			tree: straight(timedOut, post(timedOut, timedOut))},

@@ -61,7 +61,7 @@ var finds = map[string]func(c, example *called) bool{
 	"calls without a usable answer": func(c, _ *called) bool { return c.kind.failed() != "" && !c.kind.absent },
 	"calls that timed out":          func(c, _ *called) bool { return c.kind.failure == timedOut },
 	"calls that ended with 404":     func(c, _ *called) bool { return c.kind.code == 404 },
-	"attempts answered with 503":    func(c, _ *called) bool { return c.kind.way() == "flaky" },
+	"attempts answered with 500":    func(c, _ *called) bool { return c.kind.way() == "flaky" },
 	"requests without a template":   func(c, _ *called) bool { return c.kind.absent },
 	"retried calls":                 func(c, _ *called) bool { return c.kind.attempts == 2 },
 	"pauses that an API asked for":  func(c, _ *called) bool { return c.kind.way() == "flaky" },

@@ -9,7 +9,7 @@
 //	its dead letters       stream    callfleet-tasks-dlq    kept 14 days, or until acked there
 //	                       subject   callfleet.tasks-dlq
 //	                       consumer  fleet
-//	feed "results"         stream    callfleet-results      interest: kept for those who asked before
+//	feed "results"         stream    callfleet-results      work queue: kept until its run has acked it, 7 days at most
 //	                       subject   callfleet.results.run.<run>
 //	                       consumer  <run>                  durable, one per run
 //

@@ -3,8 +3,11 @@ package natsqueue_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
@@ -30,7 +33,7 @@ func TestFeedGoesToItsRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Publish(t.Context(), queue.Message{ID: "early", Group: "run1-0"}); err != nil {
+	if err := p.Publish(t.Context(), queue.Message{ID: "early", Group: "run0-1"}); err != nil {
 		t.Fatalf("publish for a run that nobody follows: %v", err)
 	}
 	one, err := b.FeedConsumer(t.Context(), "results", "run1")
@@ -68,10 +71,12 @@ func TestFeedGoesToItsRun(t *testing.T) {
 	}
 }
 
-// An ended feed leaves nothing on the server: what comes for its run vanishes.
+// An ended feed leaves nothing on the server, and what comes for its run later
+// vanishes.
 func TestFeedEnds(t *testing.T) {
 	t.Parallel()
-	b := openBroker(t, startBroker(t, natsembed.Options{}))
+	srv := startBroker(t, natsembed.Options{})
+	b := openBroker(t, srv)
 	p, err := b.FeedPublisher(t.Context(), "results")
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +93,13 @@ func TestFeedEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	late, err := openBroker(t, srv).FeedPublisher(t.Context(), "results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := late.Publish(t.Context(), queue.Message{ID: "late", Group: "run1-3"}); err != nil {
+		t.Fatal(err)
+	}
 	again, err := b.FeedConsumer(t.Context(), "results", "run1")
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +110,48 @@ func TestFeedEnds(t *testing.T) {
 	}
 	if d := receiveOne(t, again); d.ID != "b" {
 		t.Errorf("received %q: want b, for a went with the ended feed", d.ID)
+	}
+}
+
+// A stream of an older version is replaced when no run reads it.
+func TestFeedReplacesAnInterestStream(t *testing.T) {
+	t.Parallel()
+	srv := startBroker(t, natsembed.Options{})
+	nc, err := srv.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "callfleet-results", Subjects: []string{"callfleet.results.run.*"}, Retention: jetstream.InterestPolicy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "run1", FilterSubject: "callfleet.results.run.run1"}); err != nil {
+		t.Fatal(err)
+	}
+	b := openBroker(t, srv)
+	if _, err := b.FeedPublisher(t.Context(), "results"); err == nil || !strings.Contains(err.Error(), "1 of its runs") {
+		t.Fatalf("with a run under way: %v", err)
+	}
+	if err := old.DeleteConsumer(t.Context(), "run1"); err != nil {
+		t.Fatal(err)
+	}
+	feed, err := b.FeedConsumer(t.Context(), "results", "run2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := feed.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	info, err := js.Stream(t.Context(), "callfleet-results")
+	if err != nil || info.CachedInfo().Config.Retention != jetstream.WorkQueuePolicy {
+		t.Errorf("retention %v, %v", info.CachedInfo().Config.Retention, err)
 	}
 }
 
