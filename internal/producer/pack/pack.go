@@ -55,18 +55,21 @@ type Call struct {
 }
 
 // Assign says of each call the id of the execution that it is in: those of one
-// template and method, as many as may be, in the order of the lines. It depends
-// on nothing but the calls, so that a resumed run comes to the same. An
+// template, method and version, as many as may be, in the order of the lines. It
+// depends on nothing but the calls, so that a resumed run comes to the same. An
 // execution is named after its first line.
 func (p *Packer) Assign(calls []Call) []string {
-	type kind struct{ template, method string }
+	type kind struct {
+		template, method string
+		version          int
+	}
 	type filling struct {
 		id           string
 		calls, bytes int
 	}
 	ids, open := make([]string, len(calls)), map[kind]*filling{}
 	for i, c := range calls {
-		k, n := kind{c.Request.Template, c.Request.Method}, len(c.Request.Params)
+		k, n := kind{c.Request.Template, c.Request.Method, c.Request.Version}, len(c.Request.Params)
 		f := open[k]
 		if f == nil || f.calls == p.Size || f.bytes+n > maxBytes {
 			f = &filling{id: p.Run + "-batch-" + strconv.FormatInt(c.Line, 10)}
@@ -98,7 +101,9 @@ func (p *Packer) Message(ctx context.Context, id string, group []Call) (m queue.
 			return &call.Failure{Name: call.BlobUnavailable, Cause: err.Error()}
 		}
 		if err == nil {
-			m, err = p.Encode(ctx, call.Request{ID: id, Template: first.Template, Method: first.Method, Trace: first.Trace, Batch: b})
+			m, err = p.Encode(ctx, call.Request{
+				ID: id, Template: first.Template, Method: first.Method, Version: first.Version, Trace: first.Trace, Batch: b,
+			})
 		}
 		return err
 	})

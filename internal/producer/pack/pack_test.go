@@ -1,13 +1,17 @@
 package pack
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"callfleet/internal/batch"
+	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
+	"callfleet/internal/queue"
 )
 
 // Calls share an execution by template and method, up to a number and up to a
@@ -37,5 +41,35 @@ func TestAssign(t *testing.T) {
 		if err := call.ValidateID(id); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A batch has one template: calls that pin versions of it are in batches of
+// their own, which ask for that version.
+func TestPinnedVersionsHaveBatchesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	files, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = files.Close() })
+	var asked []call.Request
+	p := &Packer{Run: "r", Size: 10, Store: batch.New(files), Encode: func(_ context.Context, r call.Request) (m queue.Message, err error) {
+		asked = append(asked, r)
+		return m, nil
+	}}
+	var calls []Call
+	for i, version := range []int{0, 3, 0, 4, 3} {
+		calls = append(calls, Call{Line: int64(i + 1), Request: call.Request{ID: fmt.Sprint("r-", i+1), Template: "a", Method: "GET", Version: version}})
+	}
+	ids, want := p.Assign(calls), []string{"r-batch-1", "r-batch-2", "r-batch-1", "r-batch-4", "r-batch-2"}
+	if !slices.Equal(ids, want) {
+		t.Errorf("got %v, want %v", ids, want)
+	}
+	if _, err := p.Message(t.Context(), ids[1], []Call{calls[1], calls[4]}); err != nil {
+		t.Fatal(err)
+	}
+	if r := asked[0]; r.Version != 3 {
+		t.Errorf("the batch asks for version %d, its calls for 3", r.Version)
 	}
 }
