@@ -55,7 +55,7 @@ type Work struct {
 // has the outcomes of all. The error is ErrLeft, a *call.Failure, or the cause
 // of ctx.
 func (s *Store) Run(ctx context.Context, w Work) (call.Manifest, error) {
-	done, next, err := s.replay(ctx, w.ID)
+	done, next, err := s.replay(ctx, w.ID, 0)
 	if err != nil {
 		return call.Manifest{}, failure(ctx, "read the journal of batch "+w.ID, err)
 	}

@@ -26,15 +26,15 @@ type Store interface {
 	Pack(ctx context.Context, id string, calls []call.BatchCall) (*call.Batch, error)
 	// Outcomes are what the calls came to of a batch whose execution has ended: of
 	// all when it succeeded, else of those that were made before. A *call.Failure
-	// will not pass, any other error may.
+	// will not pass, any other error may, and comes soon after the store has gone
+	// away: the trouble is logged then.
 	Outcomes(ctx context.Context, o call.Outcome) ([]call.CallOutcome, error)
 }
 
 const (
 	// maxBytes bounds the params of one batch, which a worker has in memory.
 	maxBytes = 4 << 20
-	// tryTimeout bounds one try to pack or to open, after which the trouble is
-	// logged.
+	// tryTimeout bounds one try to pack, after which the trouble is logged.
 	tryTimeout = time.Minute
 )
 
@@ -118,9 +118,7 @@ func (p *Packer) Results(ctx context.Context, o call.Outcome, open *window.Windo
 	}
 	own := map[string]call.CallOutcome{}
 	err := retry.Do(ctx, p.Log, "open the results of a batch", func() error {
-		once, cancel := context.WithTimeout(ctx, tryTimeout)
-		defer cancel()
-		outcomes, err := p.Store.Outcomes(once, o)
+		outcomes, err := p.Store.Outcomes(ctx, o)
 		for _, c := range outcomes {
 			own[c.ID] = c
 		}

@@ -1,16 +1,22 @@
 package pack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"callfleet/internal/batch"
+	"callfleet/internal/blob"
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
+	"callfleet/internal/producer/window"
 	"callfleet/internal/queue"
 )
 
@@ -72,4 +78,51 @@ func TestPinnedVersionsHaveBatchesOfTheirOwn(t *testing.T) {
 	if r := asked[0]; r.Version != 3 {
 		t.Errorf("the batch asks for version %d, its calls for 3", r.Version)
 	}
+}
+
+// slow is a store that takes a while for each blob.
+type slow struct{ blob.Store }
+
+func (s slow) Get(ctx context.Context, url string) (*blob.Object, error) {
+	select {
+	case <-time.After(200 * time.Millisecond):
+		return s.Store.Get(ctx, url)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// A journal of many parts, in a store far away, is read to its end.
+func TestResultsOfALongJournal(t *testing.T) {
+	t.Parallel()
+	const n = 500
+	files, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = files.Close() })
+	open := window.New(n, time.Now())
+	for i := 1; i <= n; i++ {
+		id := fmt.Sprint("r-", i)
+		open.Add(id, window.Call{Line: int64(i), Batch: "r-batch-1"})
+		text, err := call.EncodeOutcomes([]call.CallOutcome{{ID: id, Output: json.RawMessage(`{"statusCode":200}`)}})
+		if err == nil {
+			_, err = files.Put(t.Context(), fmt.Sprint("batches/r-batch-1/", i), "", bytes.NewReader(text))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := &Packer{Run: "r", Size: n, Store: batch.New(slow{files}), Log: slog.New(slog.DiscardHandler)}
+		results, err := p.Results(t.Context(), call.Outcome{ID: "r-batch-1", Status: call.StatusAborted}, open)
+		if err != nil || len(results) != n {
+			t.Fatalf("%d results of %d, %v", len(results), n, err)
+		}
+		for _, r := range results {
+			if r.StatusCode != 200 {
+				t.Errorf("%+v, want the answer that the call had", r)
+			}
+		}
+	})
 }
