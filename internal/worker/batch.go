@@ -13,6 +13,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/limit"
 	"callfleet/internal/telemetry"
+	"callfleet/internal/worker/slot"
 )
 
 // Batches makes the calls of batches and keeps what they came to; batch.Store
@@ -117,19 +118,19 @@ func (w *Worker) waitForRoom(ctx context.Context, j *job) error {
 
 // own is the slot of a batch's task, as a lane of its calls.
 type own struct {
-	slots *slots
+	slots *slot.Set
 	job   *job
 }
 
 // Leave implements batch.Lane.
 func (o own) Leave() {
 	o.job.placed = false
-	o.slots.release()
+	o.slots.Release()
 }
 
 // Return implements batch.Lane.
 func (o own) Return(ctx context.Context) error {
-	err := o.slots.reclaim(ctx)
+	err := o.slots.Reclaim(ctx)
 	o.job.placed = err == nil
 	return err
 }

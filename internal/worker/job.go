@@ -81,7 +81,7 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	j := &job{delivery: d, received: time.Now(), cancel: cancel, placed: true}
 	defer func() {
 		if j.placed {
-			w.slots.release()
+			w.slots.Release()
 		}
 	}()
 	w.jobs.add(j, w.deps.Tasks.Lease())
@@ -107,7 +107,7 @@ func (w *Worker) process(ctx context.Context, j *job) (s settlement) {
 		}
 	}
 	w.jobs.watch(j, w.firstBeat(j))
-	if w.slots.enter(ctx) != nil {
+	if w.slots.Enter(ctx) != nil {
 		return w.interrupted(ctx)
 	}
 	output, err := w.call(ctx, j)

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"callfleet/internal/call"
+	"callfleet/internal/worker/slot"
 )
 
 // Stats is what a worker has done since it was made.
@@ -40,7 +41,7 @@ var failureNames = [...]call.FailureName{
 
 // stats are counted with atomics and read by whoever collects.
 type stats struct {
-	slots *slots
+	slots *slot.Set
 
 	succeeded, retries, redelivered, gone       atomic.Uint64
 	leaseLost, handedBack, rejected, heartbeats atomic.Uint64
@@ -51,7 +52,7 @@ type stats struct {
 	registration metric.Registration
 }
 
-func newStats(mp metric.MeterProvider, s *slots) (*stats, error) {
+func newStats(mp metric.MeterProvider, s *slot.Set) (*stats, error) {
 	st := &stats{slots: s}
 	m := mp.Meter(scope)
 	var err error
@@ -80,8 +81,8 @@ func newStats(mp metric.MeterProvider, s *slots) (*stats, error) {
 		return nil, err
 	}
 	st.registration, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(inFlight, int64(s.inUse()))
-		o.ObserveInt64(limit, int64(s.total))
+		o.ObserveInt64(inFlight, int64(s.InUse()))
+		o.ObserveInt64(limit, int64(s.Total()))
 		st.observe(func(n uint64, set metric.MeasurementOption) { o.ObserveInt64(calls, int64(n), set) },
 			func(n uint64, set metric.MeasurementOption) { o.ObserveInt64(events, int64(n), set) })
 		return nil
@@ -143,7 +144,7 @@ func (s *stats) ended(f *call.Failure, took time.Duration) {
 
 func (s *stats) snapshot() Stats {
 	out := Stats{
-		Slots: s.slots.total, InFlight: s.slots.inUse(),
+		Slots: s.slots.Total(), InFlight: s.slots.InUse(),
 		Succeeded: s.succeeded.Load(), Failed: map[call.FailureName]uint64{},
 		Retries: s.retries.Load(), Redelivered: s.redelivered.Load(), Gone: s.gone.Load(),
 		LeaseLost: s.leaseLost.Load(), HandedBack: s.handedBack.Load(), Postponed: s.postponed.Load(), Rejected: s.rejected.Load(),

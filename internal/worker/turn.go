@@ -30,7 +30,7 @@ func (p place) Leave(ctx context.Context) (context.Context, context.CancelFunc) 
 	ctx, cancel := context.WithCancelCause(ctx)
 	p.worker.jobs.park(p.job, cancel)
 	p.job.placed = false
-	p.worker.slots.release()
+	p.worker.slots.Release()
 	return ctx, func() {
 		p.worker.jobs.park(p.job, nil)
 		cancel(nil)
@@ -39,7 +39,7 @@ func (p place) Leave(ctx context.Context) (context.Context, context.CancelFunc) 
 
 // Return implements limit.Place.
 func (p place) Return(ctx context.Context) error {
-	err := p.worker.slots.reclaim(ctx)
+	err := p.worker.slots.Reclaim(ctx)
 	p.job.placed = err == nil
 	return err
 }

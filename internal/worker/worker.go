@@ -22,6 +22,7 @@ import (
 	"callfleet/internal/outage"
 	"callfleet/internal/pool"
 	"callfleet/internal/queue"
+	"callfleet/internal/worker/slot"
 )
 
 // Renderer makes an HTTP request of a template and its params. The error is a
@@ -145,7 +146,7 @@ type Worker struct {
 	tracer trace.Tracer
 	stats  *stats
 
-	slots   *slots
+	slots   *slot.Set
 	jobs    *registry
 	reports chan struct{}  // holds one token per report under way
 	leaving chan struct{}  // closed when nothing is taken in any more
@@ -169,7 +170,7 @@ func New(d Deps, o Options) (*Worker, error) {
 	w := &Worker{
 		deps: d, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
-		slots:  newSlots(o.Slots, o.Busy),
+		slots:  slot.New(o.Slots, o.Busy),
 		jobs:   &registry{}, reports: make(chan struct{}, maxReports), leaving: make(chan struct{}),
 		hands: pool.New(pool.Options{Keep: keptHands}),
 		outage: outage.New(outage.Options{
@@ -212,7 +213,7 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) takeIn(ctx, work context.Context) error {
 	trouble, gather := newPauses(), 1
 	for {
-		free, err := w.slots.wait(ctx, gather)
+		free, err := w.slots.Wait(ctx, gather)
 		if err != nil {
 			return nil
 		}
@@ -234,7 +235,7 @@ func (w *Worker) takeIn(ctx, work context.Context) error {
 			w.log.WarnContext(ctx, "receiving tasks again after an error", "error", err, "pause", pause)
 			sleep(ctx, pause)
 		}
-		w.slots.take(len(deliveries))
+		w.slots.Take(len(deliveries))
 		for _, d := range deliveries {
 			w.running.Add(1)
 			w.hands.Go(func() { w.handle(work, d) })
