@@ -93,7 +93,7 @@ func (w *Worker) callOf(ctx context.Context, of *job, c call.BatchCall, lane bat
 // jobOf is one call of a batch as a job.
 func (w *Worker) jobOf(of *job, c call.BatchCall, lane batch.Lane) *job {
 	j := &job{
-		delivery: of.delivery, received: time.Now(), inline: max(batchMemory/of.task.Batch.Count, leastInline), seat: seat{w, lane},
+		delivery: of.delivery, from: of.from, received: time.Now(), inline: max(batchMemory/of.task.Batch.Count, leastInline), seat: seat{w, lane},
 		task: call.Task{ID: c.ID, Template: of.task.Template, Params: c.Params, FlowKey: c.FlowKey, Deadline: c.Deadline, Trace: c.Trace},
 	}
 	j.deadline = earliest(j.received.Add(w.opts.Budget), of.deadline.Add(-forResults), c.Deadline)
@@ -106,7 +106,7 @@ const roomPause = time.Second
 // waitForRoom gives the lane up for a while. At the call's deadline it returns
 // nil: the call says so itself.
 func (w *Worker) waitForRoom(ctx context.Context, j *job) error {
-	waiting, back := j.seat.Leave(ctx)
+	waiting, back := j.seat.Leave(ctx, false)
 	sleep(waiting, min(roomPause, time.Until(j.deadline)))
 	err := context.Cause(waiting)
 	back()
@@ -144,7 +144,7 @@ type seat struct {
 var _ limit.Place = seat{}
 
 // Leave implements limit.Place.
-func (s seat) Leave(ctx context.Context) (context.Context, context.CancelFunc) {
+func (s seat) Leave(ctx context.Context, _ bool) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.lane.Leave()
 	go func() {

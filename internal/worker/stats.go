@@ -25,6 +25,7 @@ type Stats struct {
 	LeaseLost       uint64                      // calls cancelled because another has the message
 	HandedBack      uint64                      // messages given back undone
 	Postponed       uint64                      // messages published again, to wait for their turn on the queue
+	SetAside        uint64                      // messages published again, because enough of the tasks queue wait here
 	Rejected        uint64                      // messages moved to the dead-letter queue
 	Heartbeats      uint64
 }
@@ -45,7 +46,7 @@ type stats struct {
 
 	succeeded, retries, redelivered, gone       atomic.Uint64
 	leaseLost, handedBack, rejected, heartbeats atomic.Uint64
-	postponed                                   atomic.Uint64
+	postponed, setAside                         atomic.Uint64
 	failed                                      [len(failureNames)]atomic.Uint64
 
 	duration     metric.Float64Histogram
@@ -102,7 +103,7 @@ func (s *stats) observe(calls, events func(uint64, metric.MeasurementOption)) {
 	}
 	for name, n := range map[string]*atomic.Uint64{
 		"retry": &s.retries, "redelivery": &s.redelivered, "gone": &s.gone, "lease_lost": &s.leaseLost,
-		"handed_back": &s.handedBack, "postponed": &s.postponed, "rejected": &s.rejected, "heartbeat": &s.heartbeats,
+		"handed_back": &s.handedBack, "postponed": &s.postponed, "set_aside": &s.setAside, "rejected": &s.rejected, "heartbeat": &s.heartbeats,
 	} {
 		events(n.Load(), metric.WithAttributes(attribute.String("event", name)))
 	}
@@ -147,7 +148,7 @@ func (s *stats) snapshot() Stats {
 		Slots: s.slots.Total(), InFlight: s.slots.InUse(),
 		Succeeded: s.succeeded.Load(), Failed: map[call.FailureName]uint64{},
 		Retries: s.retries.Load(), Redelivered: s.redelivered.Load(), Gone: s.gone.Load(),
-		LeaseLost: s.leaseLost.Load(), HandedBack: s.handedBack.Load(), Postponed: s.postponed.Load(), Rejected: s.rejected.Load(),
+		LeaseLost: s.leaseLost.Load(), HandedBack: s.handedBack.Load(), Postponed: s.postponed.Load(), SetAside: s.setAside.Load(), Rejected: s.rejected.Load(),
 		Heartbeats: s.heartbeats.Load(),
 	}
 	for i, name := range failureNames {

@@ -21,13 +21,13 @@ func (w *Worker) startProcess(ctx context.Context, j *job) (context.Context, tra
 	} else if t := j.task.Trace; t != nil {
 		ctx = telemetry.Extract(ctx, t.Parent, t.State)
 	}
-	ctx, span := w.tracer.Start(ctx, "process tasks", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(j.received))
+	ctx, span := w.tracer.Start(ctx, "process "+j.from.name, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(j.received))
 	if span.IsRecording() {
 		span.SetAttributes(
 			attribute.String("messaging.system", w.opts.System),
 			attribute.String("messaging.operation.name", "process"),
 			attribute.String("messaging.operation.type", "process"),
-			attribute.String("messaging.destination.name", "tasks"),
+			attribute.String("messaging.destination.name", j.from.name),
 			attribute.String("messaging.message.id", d.ID),
 			attribute.String("callfleet.request.id", j.task.ID),
 			attribute.String("callfleet.template", templateName(j.task.Template)),
