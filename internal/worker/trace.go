@@ -21,7 +21,7 @@ func (w *Worker) startProcess(ctx context.Context, j *job) (context.Context, tra
 	} else if t := j.task.Trace; t != nil {
 		ctx = telemetry.Extract(ctx, t.Parent, t.State)
 	}
-	ctx, span := w.tracer.Start(ctx, "process "+j.from.name, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(j.received))
+	ctx, span := w.tracer.Start(ctx, "process tasks", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(j.received))
 	if span.IsRecording() {
 		span.SetAttributes(
 			attribute.String("messaging.system", w.opts.System),
