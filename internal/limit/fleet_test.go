@@ -104,7 +104,7 @@ func (m *member) load(key string, n int) {
 // free is a place that is always free.
 type free struct{}
 
-func (free) Leave(ctx context.Context) (context.Context, context.CancelFunc) {
+func (free) Leave(ctx context.Context, _ bool) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
 func (free) Return(context.Context) error { return nil }

@@ -10,8 +10,10 @@ import (
 
 // Place is what a call gives up while it waits, such as a worker's slot.
 type Place interface {
-	// Leave gives it up, and returns the context of the wait. It does not block.
-	Leave(ctx context.Context) (context.Context, context.CancelFunc)
+	// Leave gives it up, and returns the context of the wait, whose end is the
+	// end of the call: one that has ended already says that it cannot wait here.
+	// began is whether the call has made attempts. It does not block.
+	Leave(ctx context.Context, began bool) (context.Context, context.CancelFunc)
 	// Return blocks until it has it again. On error, when ctx has ended, it has
 	// not.
 	Return(ctx context.Context) error
@@ -87,7 +89,7 @@ func (t *Turn) wait(ctx context.Context, notBefore time.Time) error {
 
 // await waits for a turn without the place, and returns with it.
 func (t *Turn) await(ctx context.Context, f *flow, w *waiter) error {
-	ctx, end := w.place.Leave(ctx)
+	ctx, end := w.place.Leave(ctx, t.began)
 	defer end()
 	if d := time.Until(w.notBefore); d > 0 {
 		sleep(ctx, d)
@@ -153,8 +155,10 @@ func (f *flow) admit(began bool) (room bool) {
 // stay is the place of a call that keeps its own.
 type stay struct{}
 
-func (stay) Leave(ctx context.Context) (context.Context, context.CancelFunc) { return ctx, func() {} }
-func (stay) Return(context.Context) error                                    { return nil }
+func (stay) Leave(ctx context.Context, _ bool) (context.Context, context.CancelFunc) {
+	return ctx, func() {}
+}
+func (stay) Return(context.Context) error { return nil }
 
 func (f *flow) dismiss() {
 	f.limiter.waiting.Add(-1)

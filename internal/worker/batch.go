@@ -13,6 +13,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/limit"
 	"callfleet/internal/telemetry"
+	"callfleet/internal/worker/slot"
 )
 
 // Batches makes the calls of batches and keeps what they came to; batch.Store
@@ -92,7 +93,7 @@ func (w *Worker) callOf(ctx context.Context, of *job, c call.BatchCall, lane bat
 // jobOf is one call of a batch as a job.
 func (w *Worker) jobOf(of *job, c call.BatchCall, lane batch.Lane) *job {
 	j := &job{
-		delivery: of.delivery, received: time.Now(), inline: max(batchMemory/of.task.Batch.Count, leastInline), seat: seat{w, lane},
+		delivery: of.delivery, from: of.from, received: time.Now(), inline: max(batchMemory/of.task.Batch.Count, leastInline), seat: seat{w, lane},
 		task: call.Task{ID: c.ID, Template: of.task.Template, Params: c.Params, FlowKey: c.FlowKey, Deadline: c.Deadline, Trace: c.Trace},
 	}
 	j.deadline = earliest(j.received.Add(w.opts.Budget), of.deadline.Add(-forResults), c.Deadline)
@@ -105,7 +106,7 @@ const roomPause = time.Second
 // waitForRoom gives the lane up for a while. At the call's deadline it returns
 // nil: the call says so itself.
 func (w *Worker) waitForRoom(ctx context.Context, j *job) error {
-	waiting, back := j.seat.Leave(ctx)
+	waiting, back := j.seat.Leave(ctx, false)
 	sleep(waiting, min(roomPause, time.Until(j.deadline)))
 	err := context.Cause(waiting)
 	back()
@@ -117,19 +118,19 @@ func (w *Worker) waitForRoom(ctx context.Context, j *job) error {
 
 // own is the slot of a batch's task, as a lane of its calls.
 type own struct {
-	slots *slots
+	slots *slot.Set
 	job   *job
 }
 
 // Leave implements batch.Lane.
 func (o own) Leave() {
 	o.job.placed = false
-	o.slots.release()
+	o.slots.Release()
 }
 
 // Return implements batch.Lane.
 func (o own) Return(ctx context.Context) error {
-	err := o.slots.reclaim(ctx)
+	err := o.slots.Reclaim(ctx)
 	o.job.placed = err == nil
 	return err
 }
@@ -143,7 +144,7 @@ type seat struct {
 var _ limit.Place = seat{}
 
 // Leave implements limit.Place.
-func (s seat) Leave(ctx context.Context) (context.Context, context.CancelFunc) {
+func (s seat) Leave(ctx context.Context, _ bool) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.lane.Leave()
 	go func() {

@@ -22,11 +22,13 @@ import (
 // that the registry guards.
 type job struct {
 	delivery *queue.Delivery
+	from     *intake
 	received time.Time
 	cancel   context.CancelCauseFunc
 	task     call.Task
 	deadline time.Time   // the end of the task's budget
 	placed   bool        // it has a slot
+	coming   bool        // it has a place of its intake that is no slot
 	inline   int         // of a call of a batch: bytes of the answer's body that travel
 	seat     limit.Place // of a call of a batch; nil is the job's own slot
 
@@ -53,6 +55,7 @@ const (
 	gone                           // nobody waits for the outcome: ack
 	handBack                       // somebody else shall do it: retry
 	postpone                       // there is no room to wait here: publish it again, for later
+	setAside                       // enough wait here of the tasks queue: publish it again, where many can
 	reject                         // nobody can do it
 )
 
@@ -67,6 +70,8 @@ func (k settlementKind) String() string {
 		return "handed_back"
 	case postpone:
 		return "postponed"
+	case setAside:
+		return "set_aside"
 	case reject:
 		return "rejected"
 	}
@@ -75,14 +80,15 @@ func (k settlementKind) String() string {
 
 // handle is the life of one delivery, and the only goroutine of ours that a
 // call has.
-func (w *Worker) handle(work context.Context, d *queue.Delivery) {
+func (w *Worker) handle(work context.Context, from *intake, d *queue.Delivery) {
 	defer w.running.Done()
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	j := &job{delivery: d, received: time.Now(), cancel: cancel, placed: true}
+	j := &job{delivery: d, from: from, received: time.Now(), cancel: cancel, placed: !from.back, coming: from.back}
 	defer func() {
+		j.come()
 		if j.placed {
-			w.slots.release()
+			w.slots.Release()
 		}
 	}()
 	w.jobs.add(j, w.deps.Tasks.Lease())
@@ -108,13 +114,15 @@ func (w *Worker) process(ctx context.Context, j *job) (s settlement) {
 		}
 	}
 	w.jobs.watch(j, w.firstBeat(j))
-	if w.slots.enter(ctx) != nil {
+	if w.enter(ctx, j) != nil {
 		return w.interrupted(ctx)
 	}
 	output, err := w.call(ctx, j)
 	switch {
 	case errors.Is(err, limit.ErrFull):
-		return w.postponed(ctx, j)
+		return w.again(ctx, j, postpone)
+	case errors.Is(err, errAside):
+		return w.again(ctx, j, setAside)
 	case errors.Is(err, errLeaving), errors.Is(err, batch.ErrLeft):
 		w.stats.handedBack.Add(1)
 		return settlement{kind: handBack}
@@ -212,6 +220,7 @@ func (w *Worker) call(ctx context.Context, j *job) (output []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	j.come()
 	result, err := w.deps.Caller.DoInTurn(ctx, rendered, idempotencyKey(j.task), turns)
 	if err != nil {
 		var f *call.Failure

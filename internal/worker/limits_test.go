@@ -103,7 +103,10 @@ func (b *bundle) limited(t testing.TB, o limit.Options) (*worker.Worker, *limit.
 		cancel()
 		must(t, <-ended)
 	})
-	b.deps.Limits, b.deps.Later = l, b.publish
+	b.deps.Limits, b.deps.Later = l, b.later
+	if b.deps.Waiting == nil {
+		b.deps.Waiting = b.waiting
+	}
 	w, stop := b.run(t)
 	b.stop = stop
 	return w, l
@@ -319,11 +322,13 @@ func TestPostponedTasksAreNotDead(t *testing.T) {
 	if n := b.calls.Load(); n != 5 {
 		t.Errorf("%d calls for 5 tasks", n)
 	}
-	dead, err := b.broker.Consumer(t.Context(), "tasks"+natsqueue.DeadLetterSuffix, natsqueue.ConsumerOptions{})
-	must(t, err)
-	defer dead.Close()
-	if n, err := dead.Depth(t.Context()); n != 0 || err != nil {
-		t.Errorf("%d dead letters, %v", n, err)
+	for _, name := range []string{"tasks", "tasks-waiting"} {
+		dead, err := b.broker.Consumer(t.Context(), name+natsqueue.DeadLetterSuffix, natsqueue.ConsumerOptions{})
+		must(t, err)
+		defer dead.Close()
+		if n, err := dead.Depth(t.Context()); n != 0 || err != nil {
+			t.Errorf("%d dead letters of %s, %v", n, name, err)
+		}
 	}
 }
 

@@ -128,7 +128,7 @@ func (w *Worker) settle(ctx context.Context, j *job, s settlement) {
 		settle = d.Ack
 	case handBack:
 		settle = func(ctx context.Context) error { return d.Retry(ctx, s.delay) }
-	case postpone:
+	case postpone, setAside:
 		settle = func(ctx context.Context) error { return w.publishLater(ctx, j, s.delay) }
 	case reject:
 		w.stats.rejected.Add(1)

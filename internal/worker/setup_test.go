@@ -37,6 +37,8 @@ type bundle struct {
 	broker  *natsqueue.Broker
 	tasks   *natsqueue.Consumer
 	publish *natsqueue.Publisher
+	waiting *natsqueue.Consumer
+	later   *natsqueue.Publisher
 	deps    worker.Deps
 	opts    worker.Options
 	stop    func() error // ends the last worker with limits
@@ -88,6 +90,11 @@ func (b *bundle) startBroker(t testing.TB, lease time.Duration) {
 	must(t, err)
 	t.Cleanup(func() { b.tasks.Close() })
 	b.publish, err = b.broker.Publisher(t.Context(), "tasks")
+	must(t, err)
+	b.waiting, err = b.broker.Consumer(t.Context(), "tasks-waiting", natsqueue.ConsumerOptions{Lease: lease})
+	must(t, err)
+	t.Cleanup(func() { b.waiting.Close() })
+	b.later, err = b.broker.Publisher(t.Context(), "tasks-waiting")
 	must(t, err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"callfleet/internal/call"
+	"callfleet/internal/worker/slot"
 )
 
 // Stats is what a worker has done since it was made.
@@ -24,6 +25,7 @@ type Stats struct {
 	LeaseLost       uint64                      // calls cancelled because another has the message
 	HandedBack      uint64                      // messages given back undone
 	Postponed       uint64                      // messages published again, to wait for their turn on the queue
+	SetAside        uint64                      // messages published again, because enough of the tasks queue wait here
 	Rejected        uint64                      // messages moved to the dead-letter queue
 	Heartbeats      uint64
 }
@@ -40,18 +42,18 @@ var failureNames = [...]call.FailureName{
 
 // stats are counted with atomics and read by whoever collects.
 type stats struct {
-	slots *slots
+	slots *slot.Set
 
 	succeeded, retries, redelivered, gone       atomic.Uint64
 	leaseLost, handedBack, rejected, heartbeats atomic.Uint64
-	postponed                                   atomic.Uint64
+	postponed, setAside                         atomic.Uint64
 	failed                                      [len(failureNames)]atomic.Uint64
 
 	duration     metric.Float64Histogram
 	registration metric.Registration
 }
 
-func newStats(mp metric.MeterProvider, s *slots) (*stats, error) {
+func newStats(mp metric.MeterProvider, s *slot.Set) (*stats, error) {
 	st := &stats{slots: s}
 	m := mp.Meter(scope)
 	var err error
@@ -80,8 +82,8 @@ func newStats(mp metric.MeterProvider, s *slots) (*stats, error) {
 		return nil, err
 	}
 	st.registration, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(inFlight, int64(s.inUse()))
-		o.ObserveInt64(limit, int64(s.total))
+		o.ObserveInt64(inFlight, int64(s.InUse()))
+		o.ObserveInt64(limit, int64(s.Total()))
 		st.observe(func(n uint64, set metric.MeasurementOption) { o.ObserveInt64(calls, int64(n), set) },
 			func(n uint64, set metric.MeasurementOption) { o.ObserveInt64(events, int64(n), set) })
 		return nil
@@ -101,7 +103,7 @@ func (s *stats) observe(calls, events func(uint64, metric.MeasurementOption)) {
 	}
 	for name, n := range map[string]*atomic.Uint64{
 		"retry": &s.retries, "redelivery": &s.redelivered, "gone": &s.gone, "lease_lost": &s.leaseLost,
-		"handed_back": &s.handedBack, "postponed": &s.postponed, "rejected": &s.rejected, "heartbeat": &s.heartbeats,
+		"handed_back": &s.handedBack, "postponed": &s.postponed, "set_aside": &s.setAside, "rejected": &s.rejected, "heartbeat": &s.heartbeats,
 	} {
 		events(n.Load(), metric.WithAttributes(attribute.String("event", name)))
 	}
@@ -143,10 +145,10 @@ func (s *stats) ended(f *call.Failure, took time.Duration) {
 
 func (s *stats) snapshot() Stats {
 	out := Stats{
-		Slots: s.slots.total, InFlight: s.slots.inUse(),
+		Slots: s.slots.Total(), InFlight: s.slots.InUse(),
 		Succeeded: s.succeeded.Load(), Failed: map[call.FailureName]uint64{},
 		Retries: s.retries.Load(), Redelivered: s.redelivered.Load(), Gone: s.gone.Load(),
-		LeaseLost: s.leaseLost.Load(), HandedBack: s.handedBack.Load(), Postponed: s.postponed.Load(), Rejected: s.rejected.Load(),
+		LeaseLost: s.leaseLost.Load(), HandedBack: s.handedBack.Load(), Postponed: s.postponed.Load(), SetAside: s.setAside.Load(), Rejected: s.rejected.Load(),
 		Heartbeats: s.heartbeats.Load(),
 	}
 	for i, name := range failureNames {

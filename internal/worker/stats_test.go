@@ -6,12 +6,13 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"callfleet/internal/call"
+	"callfleet/internal/worker/slot"
 )
 
 // Templates give any names to failures: metrics count them as one.
 func TestFailuresAreCounted(t *testing.T) {
 	t.Parallel()
-	s, err := newStats(noop.NewMeterProvider(), newSlots(1, func(bool) {}))
+	s, err := newStats(noop.NewMeterProvider(), slot.New(1, func(bool) {}))
 	if err != nil {
 		t.Fatal(err)
 	}

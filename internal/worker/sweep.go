@@ -18,6 +18,7 @@ type registry struct {
 	leases clock  // guarded by mu
 	beats  clock  // guarded by mu
 	gone   bool   // guarded by mu: no job may wait for its turn any more
+	parked int    // guarded by mu: jobs that wait, of the tasks queue
 }
 
 func (r *registry) add(j *job, lease time.Duration) {

@@ -27,7 +27,7 @@ func (w *Worker) startProcess(ctx context.Context, j *job) (context.Context, tra
 			attribute.String("messaging.system", w.opts.System),
 			attribute.String("messaging.operation.name", "process"),
 			attribute.String("messaging.operation.type", "process"),
-			attribute.String("messaging.destination.name", "tasks"),
+			attribute.String("messaging.destination.name", j.from.name),
 			attribute.String("messaging.message.id", d.ID),
 			attribute.String("callfleet.request.id", j.task.ID),
 			attribute.String("callfleet.template", templateName(j.task.Template)),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
+	"callfleet/internal/limit"
 	"callfleet/internal/queue"
 	"callfleet/internal/secret/secrettest"
 )
@@ -112,6 +114,43 @@ func values(spans []trace.ReadOnlySpan, key attribute.Key) []string {
 		}
 	}
 	return out
+}
+
+// A task that is set aside stays in its trace: each delivery is a span under who
+// sent it.
+func TestTraceOfATaskSetAside(t *testing.T) {
+	t.Parallel()
+	b, _, resume := paused(t, time.Minute)
+	spans := tracetest.NewSpanRecorder()
+	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
+	b.opts.TracerProvider = tp
+	w, l := b.limited(t, limit.Options{})
+	b.direct(t, "before", b.api, parked)
+	wait(t, parked, l)
+	const handOff = "00-0123456789abcdef0123456789abcdef-2222222222222222-01"
+	body, err := call.EncodeTask(call.Task{ID: "traced-1", Template: json.RawMessage(
+		`{"PK":{"S":"get"},"SK":{"S":"GET"},"url":{"S":"` + b.api + `"}}`)})
+	must(t, err)
+	must(t, b.publish.Publish(t.Context(), queue.Message{ID: "traced-1", Body: body, Headers: map[string]string{"traceparent": handOff}}))
+	wait(t, parked+1, l)
+	resume()
+	eventually(t, "all calls", func() bool { return w.Stats().Succeeded == parked+1 })
+	must(t, b.stop())
+	var got []string
+	for _, s := range spans.Ended() {
+		if s.SpanContext().TraceID().String() != "0123456789abcdef0123456789abcdef" || s.Name() != "process tasks" {
+			continue
+		}
+		if s.Parent().SpanID().String() != "2222222222222222" {
+			t.Errorf("the parent of process is %s, want who sent the message", s.Parent().SpanID())
+		}
+		one := []trace.ReadOnlySpan{s}
+		got = append(got, strings.Join(append(values(one, "messaging.destination.name"), values(one, "callfleet.settlement")...), " "))
+	}
+	if want := []string{"tasks set_aside", "tasks-waiting recorded"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestMetrics(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"callfleet/internal/outage"
 	"callfleet/internal/pool"
 	"callfleet/internal/queue"
+	"callfleet/internal/worker/slot"
 )
 
 // Renderer makes an HTTP request of a template and its params. The error is a
@@ -59,7 +60,11 @@ type Deps struct {
 	Limits *limit.Limiter
 	// Later takes tasks for which there is no room to wait here; nil leaves them
 	// to the queue, where each receipt counts.
-	Later   queue.Publisher
+	Later queue.Publisher
+	// Waiting is the queue of Later where that is one of its own, for tasks that
+	// wait for their turn: many that are leased from Tasks would slow all others
+	// down. Nil is that they don't, and Later is Tasks.
+	Waiting queue.Consumer
 	Batches Batches // nil: batches fail
 }
 
@@ -120,14 +125,6 @@ const scope = "callfleet/internal/worker"
 // report.
 const maxReports = 128
 
-// maxReceive bounds one receipt, so that a large fleet member leaves something
-// to the others when a backlog is short.
-const maxReceive = 512
-
-// gatherPart is the part of the slots that is gathered before the next receipt
-// from a backlog.
-const gatherPart = 4
-
 // keptHands is the number of goroutines kept for the next calls.
 const keptHands = 256
 
@@ -135,6 +132,7 @@ const keptHands = 256
 var (
 	errDrained = errors.New("the worker is shutting down")
 	errLeaving = errors.New("the worker takes nothing in any more") // of one that waits for its turn
+	errAside   = errors.New("enough tasks wait here")               // of one that is about to
 )
 
 // Worker takes and makes calls.
@@ -145,7 +143,7 @@ type Worker struct {
 	tracer trace.Tracer
 	stats  *stats
 
-	slots   *slots
+	slots   *slot.Set
 	jobs    *registry
 	reports chan struct{}  // holds one token per report under way
 	leaving chan struct{}  // closed when nothing is taken in any more
@@ -165,11 +163,14 @@ func New(d Deps, o Options) (*Worker, error) {
 	if d.Tasks.Lease() <= 0 {
 		return nil, errors.New("make worker: the tasks queue has no lease")
 	}
+	if d.Waiting != nil && (d.Later == nil || d.Waiting.Lease() != d.Tasks.Lease()) {
+		return nil, errors.New("make worker: Waiting needs Later, which publishes on it, and the lease of Tasks")
+	}
 	o = o.withDefaults()
 	w := &Worker{
 		deps: d, opts: o, log: o.Logger,
 		tracer: o.TracerProvider.Tracer(scope),
-		slots:  newSlots(o.Slots, o.Busy),
+		slots:  slot.New(o.Slots, o.Busy),
 		jobs:   &registry{}, reports: make(chan struct{}, maxReports), leaving: make(chan struct{}),
 		hands: pool.New(pool.Options{Keep: keptHands}),
 		outage: outage.New(outage.Options{
@@ -196,7 +197,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, s := range []sweeper{w.leases(), w.heartbeats()} {
 		sweepers.Go(func() { s.run(sweeping) })
 	}
-	err := w.takeIn(ctx, work)
+	err := w.takeAll(ctx, work)
 	close(w.leaving)
 	w.jobs.leave() // what waits can wait elsewhere
 	w.drain(cancelWork)
@@ -204,42 +205,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	endSweeps()
 	sweepers.Wait()
 	return errors.Join(err, w.stats.close())
-}
-
-// takeIn receives as many tasks as there are free slots, never more. While
-// there is a backlog it gathers some slots first: a request for each task
-// would cost the broker as much as the task.
-func (w *Worker) takeIn(ctx, work context.Context) error {
-	trouble, gather := newPauses(), 1
-	for {
-		free, err := w.slots.wait(ctx, gather)
-		if err != nil {
-			return nil
-		}
-		asked := min(free, maxReceive)
-		deliveries, err := w.deps.Tasks.Receive(ctx, asked)
-		gather = 1
-		if len(deliveries) == asked {
-			gather = min(max(1, w.opts.Slots/gatherPart), maxReceive)
-		}
-		switch {
-		case err == nil:
-			trouble = newPauses()
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, queue.ErrClosed), errors.Is(err, queue.ErrNotFound):
-			return fmt.Errorf("receive tasks: %w", err)
-		default:
-			pause := trouble.next()
-			w.log.WarnContext(ctx, "receiving tasks again after an error", "error", err, "pause", pause)
-			sleep(ctx, pause)
-		}
-		w.slots.take(len(deliveries))
-		for _, d := range deliveries {
-			w.running.Add(1)
-			w.hands.Go(func() { w.handle(work, d) })
-		}
-	}
 }
 
 // drain waits for the running calls and cancels those that take too long.

@@ -369,4 +369,16 @@ func TestNewRefusesBadOptions(t *testing.T) {
 	if _, err := worker.New(b.deps, worker.Options{Slots: -1}); err == nil {
 		t.Error("negative slots: got nil")
 	}
+	deps := b.deps
+	deps.Waiting = b.waiting
+	if _, err := worker.New(deps, worker.Options{}); err == nil {
+		t.Error("a waiting queue on which nothing is published: got nil")
+	}
+	short, err := b.broker.Consumer(t.Context(), "short", natsqueue.ConsumerOptions{Lease: time.Second})
+	must(t, err)
+	defer short.Close()
+	deps.Later, deps.Waiting = b.later, short
+	if _, err := worker.New(deps, worker.Options{}); err == nil {
+		t.Error("a waiting queue with a lease of its own: got nil")
+	}
 }

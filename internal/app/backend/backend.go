@@ -29,7 +29,8 @@ import (
 const (
 	Requests = "requests"
 	Tasks    = "tasks"
-	Results  = "results" // a feed
+	Waiting  = "tasks-waiting" // tasks that wait for their turn in numbers; see Backend.Waiting
+	Results  = "results"       // a feed
 )
 
 // The names of the state machines that make one call, and a batch of them.
@@ -267,6 +268,25 @@ func (b *Backend) Publisher(ctx context.Context, name string) (queue.Publisher, 
 // Consumer opens a queue for receiving.
 func (b *Backend) Consumer(ctx context.Context, name string) (Consumer, error) {
 	return b.queues.consumer(ctx, name, b.options.Lease)
+}
+
+// Waiting opens the queue for tasks that wait for their turn, and which are
+// leased meanwhile: one of its own on NATS, where all that is leased from a queue
+// slows its other messages down. The consumer is nil where it is the tasks queue.
+func (b *Backend) Waiting(ctx context.Context) (queue.Publisher, Consumer, error) {
+	if _, ok := b.queues.(*natsBroker); !ok {
+		p, err := b.Publisher(ctx, Tasks)
+		return p, nil, err
+	}
+	c, err := b.Consumer(ctx, Waiting)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := b.Publisher(ctx, Waiting)
+	if err != nil {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	return p, c, nil
 }
 
 // PublishResults opens the feed of outcomes for publishing.

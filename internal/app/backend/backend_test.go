@@ -8,10 +8,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"callfleet/internal/awstest"
 	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
@@ -91,6 +93,48 @@ func TestQueueAndFeed(t *testing.T) {
 			}
 			receive(t, consumer, "request")
 			receive(t, feed, "outcome")
+		})
+	}
+}
+
+// Tasks that wait have a queue of their own where that makes a difference.
+func TestWaitingQueue(t *testing.T) {
+	t.Parallel()
+	aws := awstest.Fauxqs(t).Config()
+	sqs := open(t, Options{Queue: "sqs://" + awstest.Name("calls"), Templates: "file://" + t.TempDir(), AWS: &aws})
+	if _, err := sqs.SQS().Create(t.Context(), Tasks, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		b  *Backend
+		on string
+	}{
+		"nats": {open(t, Options{Embedded: connect(t, broker(t)), Lease: time.Minute}), Waiting}, "sqs": {sqs, Tasks},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, c, err := tc.b.Waiting(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (c != nil) != (tc.on == Waiting) {
+				t.Errorf("consumer %v, want one on NATS alone", c)
+			}
+			if c != nil {
+				defer c.Close()
+			}
+			tasks, err := tc.b.Consumer(t.Context(), tc.on)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tasks.Close()
+			if c != nil && c.Lease() != tasks.Lease() {
+				t.Errorf("leases of %s and %s", c.Lease(), tasks.Lease())
+			}
+			if err := p.Publish(t.Context(), queue.Message{ID: "1", Body: []byte("task")}); err != nil {
+				t.Fatal(err)
+			}
+			receive(t, tasks, "task")
 		})
 	}
 }

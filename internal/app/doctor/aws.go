@@ -105,7 +105,7 @@ func (e *exam) leftovers(ctx context.Context, broker *sqsqueue.Broker) {
 
 // natsQueues counts what waits on a broker that makes its queues on use.
 func (e *exam) natsQueues(ctx context.Context) {
-	for _, name := range []string{backend.Requests, backend.Tasks} {
+	for _, name := range []string{backend.Requests, backend.Tasks, backend.Waiting} {
 		c, err := e.b.Consumer(ctx, name)
 		if err != nil {
 			e.fail("queue", "%s: %v", name, err)

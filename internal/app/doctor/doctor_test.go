@@ -196,7 +196,7 @@ func TestOnNATS(t *testing.T) {
 	}
 	t.Cleanup(server.Shutdown)
 	worst, report := examine(t, open(t, backend.Options{Queue: server.URL()}), defaults())
-	wantReport(t, worst, Warn, report, "ok queue: requests: 0 waiting", "warn templates: there is none", "warn state machine: no Step Functions API is configured")
+	wantReport(t, worst, Warn, report, "ok queue: requests: 0 waiting", "ok queue: tasks-waiting: 0 waiting", "warn templates: there is none", "warn state machine: no Step Functions API is configured")
 }
 
 // A definition of batches that somebody has changed is told of.

@@ -197,11 +197,15 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, tasks.Close())
 	}
-	later, err := m.backend.Publisher(ctx, backend.Tasks)
+	later, waiting, err := m.backend.Waiting(ctx)
 	if err != nil {
 		return nil, nil, errors.Join(err, tasks.Close())
 	}
 	deps := worker.Deps{Tasks: tasks, Results: results, Renderer: m.renderer, Caller: m.caller, Limits: m.limiter, Later: later}
+	closeAll := tasks.Close
+	if waiting != nil {
+		deps.Waiting, closeAll = waiting, func() error { return errors.Join(tasks.Close(), waiting.Close()) }
+	}
 	if m.backend.Executions != nil {
 		deps.Reporter = m.backend.Executions
 	}
@@ -217,10 +221,10 @@ func (m *Member) newWorker(ctx context.Context) (runner, func() error, error) {
 	}
 	w, err := worker.New(deps, options)
 	if err != nil {
-		return nil, nil, errors.Join(err, tasks.Close())
+		return nil, nil, errors.Join(err, closeAll())
 	}
 	m.worker.Store(w)
-	return w, tasks.Close, nil
+	return w, closeAll, nil
 }
 
 // newRelay brings outcomes from the queue that EventBridge fills to the feed,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"callfleet/internal/blob"
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/producer/window"
 	"callfleet/internal/queue"
 )
@@ -114,7 +114,7 @@ func TestResultsOfALongJournal(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		p := &Packer{Run: "r", Size: n, Store: batch.New(slow{files}), Log: slog.New(slog.DiscardHandler)}
+		p := &Packer{Run: "r", Size: n, Store: batch.New(slow{files}), Log: evidence.Logger(t)}
 		results, err := p.Results(t.Context(), call.Outcome{ID: "r-batch-1", Status: call.StatusAborted}, open)
 		if err != nil || len(results) != n {
 			t.Fatalf("%d results of %d, %v", len(results), n, err)

@@ -1,4 +1,4 @@
-package worker
+package slot
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 func TestSlotsAreLentWhileTheyAreFree(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(3, nil)
-		s.take(1) // a batch
+		s := New(3, nil)
+		s.Take(1) // a batch
 		for range 2 {
 			if err := s.Borrow(t.Context()); err != nil {
 				t.Fatal(err)
@@ -23,15 +23,15 @@ func TestSlotsAreLentWhileTheyAreFree(t *testing.T) {
 		third := make(chan error, 1)
 		go func() { third <- s.Borrow(t.Context()) }()
 		synctest.Wait()
-		if len(third) != 0 || !s.Keep() || s.inUse() != 3 || s.available() != 2 {
-			t.Fatalf("borrowed %d, %d in use, %d free for tasks", len(third), s.inUse(), s.available())
+		if len(third) != 0 || !s.Keep() || s.InUse() != 3 || s.available() != 2 {
+			t.Fatalf("borrowed %d, %d in use, %d free for tasks", len(third), s.InUse(), s.available())
 		}
-		s.take(1) // a task comes
+		s.Take(1) // a task comes
 		task := make(chan error, 1)
-		go func() { task <- s.enter(t.Context()) }()
+		go func() { task <- s.Enter(t.Context()) }()
 		synctest.Wait()
-		if len(task) != 0 || s.Keep() || s.inUse() != 3 {
-			t.Fatalf("the task began with %d in use, borrowers may keep on: %v", s.inUse(), s.Keep())
+		if len(task) != 0 || s.Keep() || s.InUse() != 3 {
+			t.Fatalf("the task began with %d in use, borrowers may keep on: %v", s.InUse(), s.Keep())
 		}
 		s.GiveBack()
 		if err := <-task; err != nil || !s.Keep() {
@@ -41,15 +41,15 @@ func TestSlotsAreLentWhileTheyAreFree(t *testing.T) {
 		if len(third) != 0 {
 			t.Fatal("lent a slot that a task has")
 		}
-		s.release() // the task ends
-		if err := <-third; err != nil || s.inUse() != 3 {
-			t.Fatalf("lent: %v, %d in use", err, s.inUse())
+		s.Release() // the task ends
+		if err := <-third; err != nil || s.InUse() != 3 {
+			t.Fatalf("lent: %v, %d in use", err, s.InUse())
 		}
 		s.GiveBack()
 		s.GiveBack()
-		s.release()
-		if s.inUse() != 0 || s.available() != 3 {
-			t.Errorf("%d in use, %d free", s.inUse(), s.available())
+		s.Release()
+		if s.InUse() != 0 || s.available() != 3 {
+			t.Errorf("%d in use, %d free", s.InUse(), s.available())
 		}
 	})
 }
@@ -58,26 +58,26 @@ func TestSlotsAreLentWhileTheyAreFree(t *testing.T) {
 func TestSlotsForgetWhoStopsWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1, nil)
+		s := New(1, nil)
 		if err := s.Borrow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 2)
-		s.take(1)
-		go func() { ended <- s.enter(ctx) }()
+		s.Take(1)
+		go func() { ended <- s.Enter(ctx) }()
 		go func() { ended <- s.Borrow(ctx) }()
 		synctest.Wait()
-		cancel(errDrained)
+		cancel(errGone)
 		for range 2 {
-			if err := <-ended; !errors.Is(err, errDrained) {
+			if err := <-ended; !errors.Is(err, errGone) {
 				t.Errorf("got %v", err)
 			}
 		}
-		s.release()
+		s.Release()
 		s.GiveBack()
-		if s.inUse() != 0 || s.Borrow(t.Context()) != nil {
-			t.Errorf("%d in use", s.inUse())
+		if s.InUse() != 0 || s.Borrow(t.Context()) != nil {
+			t.Errorf("%d in use", s.InUse())
 		}
 	})
 }
@@ -87,12 +87,12 @@ func TestSlotsForgetWhoStopsWaiting(t *testing.T) {
 func TestLentSlotsKeepTheWorkerBusy(t *testing.T) {
 	t.Parallel()
 	var edges []bool
-	s := newSlots(2, func(busy bool) { edges = append(edges, busy) })
-	s.take(1)
+	s := New(2, func(busy bool) { edges = append(edges, busy) })
+	s.Take(1)
 	if err := s.Borrow(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.release() // the batch's own call waits for its turn
+	s.Release() // the batch's own call waits for its turn
 	if want := []bool{true}; !slices.Equal(edges, want) {
 		t.Errorf("edges %v, want %v", edges, want)
 	}
@@ -107,21 +107,21 @@ func TestLentSlotsKeepTheWorkerBusy(t *testing.T) {
 func TestWhoComesBackWaitsForABorrower(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1, nil)
+		s := New(1, nil)
 		if err := s.Borrow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s.take(1) // a task comes
+		s.Take(1) // a task comes
 		back, gone := make(chan error, 1), make(chan error, 1)
 		leaving, leave := context.WithCancel(t.Context())
-		go func() { back <- s.reclaim(t.Context()) }()
+		go func() { back <- s.Reclaim(t.Context()) }()
 		synctest.Wait()
-		go func() { gone <- s.reclaim(leaving) }()
+		go func() { gone <- s.Reclaim(leaving) }()
 		synctest.Wait()
-		s.release() // the task is no good
+		s.Release() // the task is no good
 		synctest.Wait()
-		if len(back) != 0 || s.inUse() != 1 {
-			t.Fatalf("%d came back while the only slot is lent, %d in use", len(back), s.inUse())
+		if len(back) != 0 || s.InUse() != 1 {
+			t.Fatalf("%d came back while the only slot is lent, %d in use", len(back), s.InUse())
 		}
 		leave()
 		if err := <-gone; err == nil {
@@ -131,9 +131,9 @@ func TestWhoComesBackWaitsForABorrower(t *testing.T) {
 		if err := <-back; err != nil {
 			t.Fatal(err)
 		}
-		s.release()
-		if s.inUse() != 0 || s.available() != 1 {
-			t.Errorf("%d in use, %d free at the end", s.inUse(), s.available())
+		s.Release()
+		if s.InUse() != 0 || s.available() != 1 {
+			t.Errorf("%d in use, %d free at the end", s.InUse(), s.available())
 		}
 	})
 }

@@ -1,15 +1,17 @@
-package worker
+// Package slot counts the calls of a worker: those that may begin, those that
+// come back after a wait, and what is lent to batches meanwhile.
+package slot
 
 import (
 	"container/list"
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
 
-// slots counts the calls that may still begin. A free slot costs nothing.
-type slots struct {
+// Set counts the calls that may still begin. A free slot costs nothing. Its
+// methods are safe for concurrent use.
+type Set struct {
 	total int
 	edge  func(busy bool) // called under mu, so that edges come in order; nil is nobody
 	freed chan struct{}   // holds one signal
@@ -20,17 +22,20 @@ type slots struct {
 	lending           // guarded by mu
 }
 
-func newSlots(n int, edge func(busy bool)) *slots {
-	return &slots{total: n, free: n, edge: edge, freed: make(chan struct{}, 1)}
+// New returns a set of n free slots. The edge is told when the first of them is
+// in use and when none is any more, in this order, and must not block; nil is
+// nobody.
+func New(n int, edge func(busy bool)) *Set {
+	return &Set{total: n, free: n, edge: edge, freed: make(chan struct{}, 1)}
 }
 
 // gatherFor is how long slots are gathered at most.
 const gatherFor = 2 * time.Millisecond
 
-// wait blocks until a slot is free and returns how many are. With gather above
+// Wait blocks until a slot is free and returns how many are. With gather above
 // 1 it waits for that many, but not for long. Only one goroutine may wait and
 // take.
-func (s *slots) wait(ctx context.Context, gather int) (int, error) {
+func (s *Set) Wait(ctx context.Context, gather int) (int, error) {
 	var late <-chan time.Time
 	for {
 		if err := ctx.Err(); err != nil {
@@ -57,13 +62,17 @@ func (s *slots) wait(ctx context.Context, gather int) (int, error) {
 	}
 }
 
-func (s *slots) available() int {
+// Total counts all of them.
+func (s *Set) Total() int { return s.total }
+
+func (s *Set) available() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.free
 }
 
-func (s *slots) take(n int) {
+// Take takes n slots for tasks that came.
+func (s *Set) Take(n int) {
 	s.mu.Lock()
 	s.change(-n, 0)
 	s.mu.Unlock()
@@ -71,7 +80,7 @@ func (s *slots) take(n int) {
 
 // change counts what is free and what is lent anew, and tells when that makes
 // the worker busy or idle. The caller holds mu.
-func (s *slots) change(free, lent int) {
+func (s *Set) change(free, lent int) {
 	before := s.total - s.free + s.lent
 	s.free += free
 	s.lent += lent
@@ -81,9 +90,9 @@ func (s *slots) change(free, lent int) {
 	}
 }
 
-// reclaim takes one slot for a call that comes back, before any new task gets
+// Reclaim takes one slot for a call that comes back, before any new task gets
 // one. It blocks until there is one, or ctx ends.
-func (s *slots) reclaim(ctx context.Context) error {
+func (s *Set) Reclaim(ctx context.Context) error {
 	s.mu.Lock()
 	if s.free > 0 {
 		s.change(-1, 0)
@@ -102,7 +111,7 @@ func (s *slots) reclaim(ctx context.Context) error {
 	select {
 	case <-got: // at this moment
 		s.mu.Unlock()
-		s.release()
+		s.Release()
 	default:
 		s.waiting.Remove(place)
 		s.mu.Unlock()
@@ -110,16 +119,17 @@ func (s *slots) reclaim(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// admit is enter for a call that comes back: on error it has no slot.
-func (s *slots) admit(ctx context.Context) error {
-	err := s.enter(ctx)
+// admit is Enter for a call that comes back: on error it has no slot.
+func (s *Set) admit(ctx context.Context) error {
+	err := s.Enter(ctx)
 	if err != nil {
-		s.release()
+		s.Release()
 	}
 	return err
 }
 
-func (s *slots) release() {
+// Release gives one back.
+func (s *Set) Release() {
 	s.mu.Lock()
 	if next := s.waiting.Front(); next != nil && s.free >= 0 {
 		close(s.waiting.Remove(next).(chan struct{}))
@@ -135,35 +145,9 @@ func (s *slots) release() {
 	}
 }
 
-func (s *slots) inUse() int {
+// InUse counts those that have a call, lent ones too.
+func (s *Set) InUse() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total - s.free + s.lent - s.entering.Len()
-}
-
-// pauses are the growing waits between tries of one operation.
-type pauses struct{ bound time.Duration }
-
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = 5 * time.Second
-)
-
-func newPauses() *pauses { return &pauses{bound: firstPause} }
-
-// next is random between half the bound and the bound, which doubles.
-func (p *pauses) next() time.Duration {
-	d := p.bound/2 + rand.N(p.bound/2)
-	p.bound = min(2*p.bound, lastPause)
-	return d
-}
-
-// sleep returns early when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -1,11 +1,11 @@
-package worker
+package slot
 
 import (
 	"container/list"
 	"context"
 )
 
-// lending is what slots lends to the calls of batches: slots that no task has.
+// lending is what a set lends to the calls of batches: slots that no task has.
 // A task that comes is admitted before anything is lent, and waits at most until
 // the first borrower has made its call. So batches use what is free, keep nobody
 // from their slots, and there are never more calls at once than slots.
@@ -15,9 +15,9 @@ type lending struct {
 	borrowing list.List // chan struct{}: borrowers that wait, closed when they have their slot
 }
 
-// enter blocks until the slot that was taken for a task is not lent. It returns
+// Enter blocks until the slot that was taken for a task is not lent. It returns
 // the cause of ctx when that ends first.
-func (s *slots) enter(ctx context.Context) error {
+func (s *Set) Enter(ctx context.Context) error {
 	s.mu.Lock()
 	if s.lent <= s.free+s.entering.Len() {
 		s.mu.Unlock()
@@ -27,7 +27,7 @@ func (s *slots) enter(ctx context.Context) error {
 }
 
 // Borrow implements batch.Lanes.
-func (s *slots) Borrow(ctx context.Context) error {
+func (s *Set) Borrow(ctx context.Context) error {
 	s.mu.Lock()
 	if s.borrowing.Len() == 0 && s.canLend() {
 		s.change(0, 1)
@@ -38,14 +38,14 @@ func (s *slots) Borrow(ctx context.Context) error {
 }
 
 // Keep implements batch.Lanes.
-func (s *slots) Keep() bool {
+func (s *Set) Keep() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.entering.Len() == 0 && s.lent <= s.free
 }
 
 // GiveBack implements batch.Lanes.
-func (s *slots) GiveBack() {
+func (s *Set) GiveBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.change(0, -1)
@@ -54,10 +54,10 @@ func (s *slots) GiveBack() {
 
 // canLend reports whether a slot has neither task nor borrower. The caller holds
 // mu.
-func (s *slots) canLend() bool { return s.entering.Len() == 0 && s.lent < s.free }
+func (s *Set) canLend() bool { return s.entering.Len() == 0 && s.lent < s.free }
 
 // balance gives what has come back to those who wait. The caller holds mu.
-func (s *slots) balance() {
+func (s *Set) balance() {
 	for s.entering.Len() > 0 && s.lent < s.free+s.entering.Len() {
 		close(s.entering.Remove(s.entering.Front()).(chan struct{}))
 	}
@@ -69,7 +69,7 @@ func (s *slots) balance() {
 
 // queue waits on a list until it is served. The caller holds mu, which is
 // released.
-func (s *slots) queue(ctx context.Context, on *list.List) error {
+func (s *Set) queue(ctx context.Context, on *list.List) error {
 	served := make(chan struct{})
 	place := on.PushBack(served)
 	s.mu.Unlock()

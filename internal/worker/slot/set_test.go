@@ -1,4 +1,4 @@
-package worker
+package slot
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+var errGone = errors.New("gone")
+
 // What a hook costs when calls come one by one (every call has two edges), and
 // when there is always another under way (no edge).
 func BenchmarkSlots(b *testing.B) {
@@ -15,11 +17,11 @@ func BenchmarkSlots(b *testing.B) {
 	for name, hook := range map[string]func(bool){"nobody": nil, "hook": func(bool) { edges++ }} {
 		for work, busy := range map[string]int{"one by one": 0, "busy": 1} {
 			b.Run(name+"/"+work, func(b *testing.B) {
-				s := newSlots(64, hook)
-				s.take(busy)
+				s := New(64, hook)
+				s.Take(busy)
 				for b.Loop() {
-					s.take(1)
-					s.release()
+					s.Take(1)
+					s.Release()
 				}
 			})
 		}
@@ -31,32 +33,32 @@ func BenchmarkSlots(b *testing.B) {
 func TestSlotsForThoseWhoComeBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(2, nil)
-		s.take(2)
+		s := New(2, nil)
+		s.Take(2)
 		back := make(chan error, 2)
 		for range 2 {
-			go func() { back <- s.reclaim(t.Context()) }()
+			go func() { back <- s.Reclaim(t.Context()) }()
 			synctest.Wait()
 		}
 		gone, cancel := context.WithCancelCause(t.Context())
-		cancel(errLeaving)
-		if err := s.reclaim(gone); !errors.Is(err, errLeaving) {
+		cancel(errGone)
+		if err := s.Reclaim(gone); !errors.Is(err, errGone) {
 			t.Errorf("reclaimed for one who has left: %v", err)
 		}
 		for range 2 {
-			s.release()
+			s.Release()
 			if err := <-back; err != nil || s.available() != 0 {
 				t.Errorf("%v with %d free, want the slot handed over", err, s.available())
 			}
 		}
-		s.release()
+		s.Release()
 		free := make(chan int, 1)
 		go func() {
-			n, _ := s.wait(t.Context(), 2)
+			n, _ := s.Wait(t.Context(), 2)
 			free <- n
 		}()
 		synctest.Wait() // it gathers
-		if err := s.reclaim(t.Context()); err != nil {
+		if err := s.Reclaim(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * gatherFor)
@@ -65,7 +67,7 @@ func TestSlotsForThoseWhoComeBack(t *testing.T) {
 			t.Fatalf("the intake got %d slots where there was none", n)
 		default:
 		}
-		s.release()
+		s.Release()
 		if n := <-free; n != 1 {
 			t.Errorf("the intake got %d slots, want 1", n)
 		}
