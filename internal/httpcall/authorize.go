@@ -12,6 +12,7 @@ import (
 
 	"callfleet/internal/auth"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 	"callfleet/internal/secret"
 )
@@ -45,7 +46,7 @@ func inText(reference string) string { return "[" + reference + "]" }
 
 // authorize puts secrets and credentials into req, and returns what carries it.
 func (c *Client) authorize(ctx context.Context, p *plan, req *http.Request) (http.RoundTripper, error) {
-	grant, err := c.opts.Auth.Apply(ctx, req, p.sealed.rendered, c.http)
+	grant, err := c.opts.Auth.Apply(ctx, req, p.sealed.rendered, endpoints{c.http})
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +55,26 @@ func (c *Client) authorize(ctx context.Context, p *plan, req *http.Request) (htt
 		return c.http, nil
 	}
 	return c.identified.get(grant.Identity, c.opts), nil
+}
+
+// endpoints carries requests to token endpoints: their hosts get the one form
+// that egress rules are about, as those of calls and redirects do.
+type endpoints struct{ transport *h1.Transport }
+
+var _ http.RoundTripper = endpoints{}
+
+// RoundTrip implements http.RoundTripper.
+func (e endpoints) RoundTrip(req *http.Request) (*http.Response, error) {
+	u := *req.URL
+	if err := egress.Normalize(&u); err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
+	req = req.WithContext(req.Context())
+	req.URL, req.Host = &u, u.Host
+	return e.transport.RoundTrip(req)
 }
 
 // leave is called before a redirect to another origin is followed. What may
