@@ -230,7 +230,7 @@ func TestTokenEndpointFails(t *testing.T) {
 	if n := s.calls.Load(); n != 0 {
 		t.Errorf("the API was called %d times without a token", n)
 	}
-	gone := s.template("tokenUrl", "http://127.0.0.1:1/token?key=s3cret")
+	gone := s.template("tokenUrl", "http://me:s3cret@127.0.0.1:1/token?key=s3cret#s3cret")
 	if f := c.fails(gone, call.AuthFailed, "127.0.0.1:1/token: the endpoint could not be reached"); f.Attempts != 4 || strings.Contains(f.Cause, "s3cret") {
 		t.Errorf("%v after %d attempts", f, f.Attempts)
 	}
