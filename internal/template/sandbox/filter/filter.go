@@ -244,7 +244,7 @@ func (c *Call) encode(f func(string) string) (any, error) {
 		b.WriteByte('=')
 		b.WriteString(f(s))
 	}
-	return value.Encoded{Text: b.String(), As: value.AsURL}, nil
+	return value.Encoded{Text: b.String(), As: value.AsPairs}, nil
 }
 
 func urlPathSegment(c *Call) (any, error) {

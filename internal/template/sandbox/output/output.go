@@ -131,6 +131,9 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 	if err := g.Step(at, 1+len(s)/64); err != nil {
 		return err
 	}
+	if isEncoded && enc.As == value.AsPairs && (o.at == URL || o.at == Form) {
+		return o.pairs(s, path, at)
+	}
 	switch o.at {
 	case JSON:
 		if o.escaped { // the value's first byte would become part of an escape
@@ -172,6 +175,24 @@ func (o *Output) jsonValue(g *value.Budget, v any, path string, at value.Place) 
 		return o.write(s)
 	}
 	return value.ErrorAt(at, "%s is a text outside quotes: write |tojson", path)
+}
+
+// pairs appends an encoded object where a pair may begin. Behind a name it would
+// give whoever chooses a param, and so its kind, further names.
+func (o *Output) pairs(s, path string, at value.Place) error {
+	begins := o.at == Form && len(o.Buf) == o.start
+	if len(o.Buf) > o.start {
+		switch last := o.Buf[len(o.Buf)-1]; {
+		case o.at == Form:
+			begins = last == '&'
+		case o.part == urlQuery:
+			begins = last == '?' || last == '&'
+		}
+	}
+	if !begins {
+		return value.ErrorAt(at, "%s is an object, whose name=value pairs stand only where a pair begins", path)
+	}
+	return o.write(s)
 }
 
 func (o *Output) urlValue(s string, isEncoded bool, path string, at value.Place) error {

@@ -59,7 +59,8 @@ type Encoding int
 const (
 	AsIs Encoding = iota // |safe: fit for everywhere
 	AsJSON
-	AsURL
+	AsURL   // one name or value
+	AsPairs // name=value pairs, joined by &
 )
 
 // Params are the names a template may use.
