@@ -44,7 +44,7 @@
 // A name is a member of params; params itself is the whole object. A name that
 // is not there is an error, unless |default or "is defined" asks for it.
 //
-// Numbers of params print as they were written, those of the template as Python
+// Numbers of params, of 1,000 digits at most, print as they were written, those of the template as Python
 // prints them. Booleans print as True and False (in
 // JSON outside a string: true and false), as in pongo2 and Jinja2. null, lists
 // and objects do not print: the author says |tojson, |join or |default.

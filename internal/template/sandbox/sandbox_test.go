@@ -312,6 +312,7 @@ func TestParseParams(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ in, want string }{
 		{`[]`, "must be a JSON object"}, {`7`, "must be a JSON object"}, {`{`, "is not JSON"}, {`{"a":1}x`, "is not JSON"},
+		{`{"a":` + strings.Repeat("9", 1001) + `}`, "a: holds a number of more than 1000 digits"},
 		{`{"a":"\ud800"}`, "a: holds text that is no Unicode"}, {"{\"a\":\"\xff\"}", "a: holds text that is no Unicode"},
 		{``, ""}, {`null`, ""}, {` {} `, ""}, {`{"a":"\ufffd` + "\uFFFD" + `"}`, ""},
 	} {

@@ -215,8 +215,10 @@ func toInt(c *Call) (any, error) {
 	}
 	s, isText := value.TextOf(c.Of)
 	n, isNumber := value.NumberOf(c.Of)
+	if s = strings.TrimSpace(s); len(s) > value.MaxDigits {
+		return otherwise, nil
+	}
 	if isText {
-		s = strings.TrimSpace(s)
 		digits := s
 		if base == 16 {
 			digits = strings.TrimPrefix(strings.TrimPrefix(s, "0x"), "0X")
@@ -249,7 +251,10 @@ func toFloat(c *Call) (any, error) {
 	} else if !isText {
 		return otherwise, nil
 	}
-	x, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if s = strings.TrimSpace(s); len(s) > value.MaxDigits {
+		return otherwise, nil
+	}
+	x, err := strconv.ParseFloat(s, 64)
 	if err != nil || math.IsInf(x, 0) || math.IsNaN(x) || strings.ContainsAny(s, "xX_pP") {
 		return otherwise, nil
 	}

@@ -140,15 +140,15 @@ func TextOf(v any) (string, bool) {
 	return "", false
 }
 
-const maxDigits = 1000 // of a whole number that is compared exactly
+// MaxDigits bounds the text of a number: to read a longer one takes time that
+// no step is taken for.
+const MaxDigits = 1000
 
 func compareNumbers(a, b Number) (int, bool) {
-	if len(a) <= maxDigits && len(b) <= maxDigits {
-		x, okX := new(big.Int).SetString(string(a), 10)
-		y, okY := new(big.Int).SetString(string(b), 10)
-		if okX && okY {
-			return x.Cmp(y), true
-		}
+	m, okM := new(big.Int).SetString(string(a), 10)
+	n, okN := new(big.Int).SetString(string(b), 10)
+	if okM && okN {
+		return m.Cmp(n), true
 	}
 	x, errX := strconv.ParseFloat(string(a), 64)
 	y, errY := strconv.ParseFloat(string(b), 64)

@@ -184,6 +184,9 @@ func (s *scanner) value() (any, error) {
 	for s.i < len(s.text) && strings.IndexByte(",]} \n\t\r", s.text[s.i]) < 0 {
 		s.i++
 	}
+	if s.i-start > MaxDigits {
+		return nil, fmt.Errorf("holds a number of more than %d digits", MaxDigits)
+	}
 	return Number(s.text[start:s.i]), nil
 }
 
