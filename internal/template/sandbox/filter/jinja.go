@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"callfleet/internal/template/sandbox/escape"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -35,7 +36,7 @@ func Jinja(name string) *Filter {
 		return onStr(capitalize)
 	case "striptags":
 		return onStr(func(s string) string {
-			return strings.Join(strings.Fields(html.UnescapeString(withoutTags(s))), " ")
+			return strings.Join(strings.Fields(html.UnescapeString(escape.WithoutTags(s))), " ")
 		})
 	case "filesizeformat":
 		return &Filter{Apply: fileSize, Params: []string{"binary"}, MaxArgs: 1}
@@ -113,37 +114,6 @@ func listFilter(name string) *Filter {
 }
 
 var htmlEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
-
-// withoutTags takes out what (?s)<!--.*?-->|<.*?> matches, in one pass: the
-// expression itself looks for the end of each comment anew.
-func withoutTags(s string) string {
-	var b strings.Builder
-	comments := true // some may end in s
-	for {
-		i := strings.IndexByte(s, '<')
-		if i < 0 {
-			break
-		}
-		end := -1
-		if comments && strings.HasPrefix(s[i:], "<!--") {
-			if end = strings.Index(s[i+4:], "-->"); end >= 0 {
-				end += i + 4 + 3
-			} else {
-				comments = false
-			}
-		}
-		if end < 0 {
-			if end = strings.IndexByte(s[i:], '>'); end < 0 {
-				break
-			}
-			end += i + 1
-		}
-		b.WriteString(s[:i])
-		s = s[end:]
-	}
-	b.WriteString(s)
-	return b.String()
-}
 
 // fileSize writes a count of bytes for people: in powers of 1,000, or 1,024.
 func fileSize(c *Call) (any, error) {
