@@ -21,7 +21,7 @@ containers: build nats-server ## Dockerfiles and docker-compose.yml, checked and
 deploy-test: ## deploy/cdk: assertions on the template, cdk-nag, cfn-lint, and a fleet on what it describes
 	deploy/cdk/test.sh
 
-test: check unit ## everything a change must pass: format, vet, staticcheck, tests with -race and -shuffle
+test: check unit ## everything a change must pass: format, vet, staticcheck, tests with -race and -shuffle, and the search for secrets
 
 check: ## format, modules, vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt needed:"; echo "$$out"; exit 1; fi
@@ -30,8 +30,9 @@ check: ## format, modules, vet, staticcheck
 	$(STATICCHECK) ./...
 
 # More tests at a time than processors: most wait, for leases, outages, emulators.
-unit: ## tests with -race and -shuffle
-	$(GO) test -race -shuffle=on -parallel 6 -timeout 10m ./...
+# What all of them made the product show is then searched for their secrets.
+unit: ## tests with -race and -shuffle, and the search of all they show for secrets
+	$(GO) run ./scripts/secretscan $(GO) test -race -shuffle=on -parallel 6 -timeout 10m ./...
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@for p in $$($(GO) list ./...); do \

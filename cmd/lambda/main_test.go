@@ -21,7 +21,9 @@ import (
 	"callfleet/internal/app/lambda/runtimetest"
 	"callfleet/internal/call"
 	"callfleet/internal/config"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall/egress/egresstest"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/telemetry/otlptest"
 )
 
@@ -57,7 +59,9 @@ func start(t *testing.T, env ...string) (*runtimetest.Runtime, *runtimetest.Proc
 		t.Fatal(err)
 	}
 	r := runtimetest.Start(t)
-	return r, r.Run(t, path, append([]string{egresstest.Setting}, env...)...)
+	p := r.Run(t, path, append([]string{egresstest.Setting}, env...)...)
+	t.Cleanup(func() { evidence.Write(t, evidence.Log, p.Log()) })
+	return r, p
 }
 
 // invoke makes one call.
@@ -67,6 +71,7 @@ func invoke(t *testing.T, r *runtimetest.Runtime, e runtimetest.Event) runtimete
 	if err != nil {
 		t.Fatal(err)
 	}
+	evidence.Write(t, evidence.Result, string(a.Payload))
 	return a
 }
 
@@ -101,6 +106,31 @@ func api(t *testing.T) string {
 // event is what the tutorial's definition sends, and more when asked to.
 func event(url, more string) []byte {
 	return fmt.Appendf(nil, `{"template":{"PK":{"S":"a"},"SK":{"S":"GET"},"url":{"S":%q},"retry":{"M":{"maxAttempts":{"N":"1"}}}},"params":{"code":7}%s}`, url, more)
+}
+
+// A secret of the function's environment reaches the API and nothing else.
+func TestSecretsOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	token := secrettest.Value(t, "TOKEN")
+	r, p := start(t, "CALLFLEET_SECRET_TOKEN="+token, "CALLFLEET_LOG_LEVEL=debug")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+token {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		fmt.Fprintf(w, "you sent %s", r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(server.Close)
+	for name, status := range map[string]int{"TOKEN": 200, "NONE": 0} {
+		a := invoke(t, r, runtimetest.Event{ID: "i-" + name, Payload: fmt.Appendf(nil,
+			`{"template":{"PK":{"S":"a"},"SK":{"S":"GET"},"url":{"S":%q},"auth":{"M":{"type":{"S":"bearer"},"token":{"S":"secret://env/CALLFLEET_SECRET_%s"}}}},"params":{}}`, server.URL, name)})
+		var got call.Result
+		if err := json.Unmarshal(a.Payload, &got); err != nil || got.StatusCode != status || a.Failed != (status == 0) {
+			t.Errorf("%s: answer %s, want status %d", name, a.Payload, status)
+		}
+		if strings.Contains(string(a.Payload)+p.Log(), token) {
+			t.Errorf("%s: the secret is in the answer or the log", name)
+		}
+	}
 }
 
 func TestAnswers(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
@@ -146,14 +147,11 @@ func render(t *testing.T, e example, params json.RawMessage) []byte {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	request, err := client.Preview(rendered, "(the request id)")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var wire bytes.Buffer
-	if err := request.Write(&wire); err != nil {
+	if err := client.WritePreview(&wire, rendered, "(the request id)"); err != nil {
 		t.Fatal(err)
 	}
+	evidence.Write(t, evidence.Preview, wire.String())
 	return append(bytes.TrimRight(bytes.ReplaceAll(wire.Bytes(), []byte("\r\n"), []byte("\n")), "\n"), '\n')
 }
 

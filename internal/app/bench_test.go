@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,6 +25,7 @@ import (
 	"callfleet/internal/app/program"
 	"callfleet/internal/auth"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
@@ -126,7 +126,7 @@ func (x *bench) task(i int) call.Task {
 }
 
 func (x *bench) broker() (*natsembed.Server, *nats.Conn) {
-	server, err := natsembed.Start(natsembed.Options{StoreDir: x.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(x), Logger: evidence.Logger(x)})
 	x.must(err)
 	x.Cleanup(server.Shutdown)
 	conn, err := server.Connect()
@@ -304,8 +304,8 @@ func (x *bench) workflow() {
 	x.must(err)
 	defer caller.Close()
 	stack, services, err := local.New(x.ctx, local.Options{
-		DataDir: x.TempDir(), Listen: "127.0.0.1:0", Caller: caller, Renderer: template.NewRenderer(template.Options{}),
-		Logger: slog.New(slog.DiscardHandler),
+		DataDir: evidence.Dir(x), Listen: "127.0.0.1:0", Caller: caller, Renderer: template.NewRenderer(template.Options{}),
+		Logger: evidence.Logger(x),
 	})
 	x.must(err)
 	stopStack := x.start(services)
@@ -379,7 +379,7 @@ func (x *bench) countResults(b *backend.Backend) <-chan struct{} {
 
 // start runs services as a group until the returned function is called.
 func (x *bench) start(services []lifecycle.Service) (stop func()) {
-	group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: slog.New(slog.DiscardHandler)})
+	group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: evidence.Logger(x)})
 	group.Add(services...)
 	ready := make(chan struct{})
 	group.Add(lifecycle.Service{Name: "ready", Start: func(context.Context) error { close(ready); return nil }})

@@ -11,20 +11,22 @@ import (
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
+	"callfleet/internal/secret/secrettest"
 )
 
 // withClaims is a caller that keeps large bodies.
 func withClaims(t *testing.T) (*caller, *claim.Checker) {
 	t.Helper()
-	store, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	store, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
 	claims := claim.New(claim.Options{})
 	claims.Bind(store)
-	return newCaller(t, map[string]string{"T": "a-s3cret-token"}, settings{http: httpcall.Options{Claims: claims}}), claims
+	return newCaller(t, map[string]string{"T": "a-" + secrettest.New()}, settings{http: httpcall.Options{Claims: claims}}), claims
 }
 
 // An API that echoes a credential in a large body does not get it kept.
@@ -101,7 +103,8 @@ func TestSignedReferences(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	})
 	c, claims := withClaims(t)
-	c.secrets.set("K", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz")
+	key := secrettest.WebhookKey(t, "K")
+	c.secrets.set("K", key)
 	ref, err := claims.Keep(t.Context(), "run-1", "text/plain", strings.NewReader(payload))
 	if err != nil {
 		t.Fatal(err)
@@ -109,11 +112,11 @@ func TestSignedReferences(t *testing.T) {
 	rendered := func(auth call.Auth) call.Rendered {
 		return call.Rendered{Method: "PUT", URL: api, BodyRef: &ref, Auth: []call.Auth{auth}}
 	}
-	sigv4 := call.Auth{Kind: call.AuthSigV4, Region: "us-east-1", Service: "s3", AccessKeyID: "AKID", SecretAccessKey: "a key for a test"}
+	sigv4 := call.Auth{Kind: call.AuthSigV4, Region: "us-east-1", Service: "s3", AccessKeyID: "AKID", SecretAccessKey: secrettest.Value(t, "AWS_KEY")}
 	if _, err := c.client.Do(t.Context(), rendered(sigv4), "run-1"); err != nil || digest != hex.EncodeToString(sum[:]) {
 		t.Errorf("signed with the digest %q, %v", digest, err)
 	}
-	_, err = c.client.Do(t.Context(), rendered(call.Auth{Kind: call.AuthHMAC, Keys: []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"}}), "run-1")
+	_, err = c.client.Do(t.Context(), rendered(call.Auth{Kind: call.AuthHMAC, Keys: []string{key}}), "run-1")
 	if f, ok := err.(*call.Failure); !ok || f.Name != call.AuthFailed || f.Attempts != 1 || !strings.Contains(f.Cause, "not by reference") {
 		t.Errorf("hmac over a reference: %v", err)
 	}

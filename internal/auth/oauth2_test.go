@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -16,12 +15,15 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress"
+	"callfleet/internal/secret/secrettest"
 )
 
-const clientSecret = "client s3cret/+&="
+// newCaller hides it.
+var clientSecret = "client s3cret/+&=" + secrettest.New()
 
 // issuer is an OAuth 2.0 server (RFC 6749 section 4.4) and the API behind it.
 type issuer struct {
+	t       testing.TB
 	url     string
 	life    time.Duration
 	fault   atomic.Int32 // status of the next answers of the token endpoint; 0 is none
@@ -36,7 +38,7 @@ type issuer struct {
 
 func newIssuer(t testing.TB, life time.Duration) *issuer {
 	t.Helper()
-	s := &issuer{life: life, tokens: map[string]time.Time{}, keys: map[string]int{}}
+	s := &issuer{t: t, life: life, tokens: map[string]time.Time{}, keys: map[string]int{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /token", s.token)
 	mux.HandleFunc("/api", s.api)
@@ -66,7 +68,7 @@ func (s *issuer) token(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"error": "invalid_client", "error_description": "you sent " + secret})
 		return
 	}
-	token := "access-" + rand.Text()
+	token := "access-" + secrettest.Value(s.t, "access token")
 	s.mu.Lock()
 	s.tokens[token] = time.Now().Add(s.life)
 	s.scopes = append(s.scopes, r.PostFormValue("scope")+"|"+r.PostFormValue("audience"))
@@ -105,7 +107,7 @@ func (s *issuer) template(more ...string) map[string]any {
 	return map[string]any{"url": s.url + "/api", "auth": of("oauth2", fields...)}
 }
 
-var client = map[string]string{"CLIENT": clientSecret, "WRONG": "wrong s3cret"}
+var client = map[string]string{"CLIENT": clientSecret, "WRONG": "wrong s3cret " + secrettest.New()}
 
 func TestThousandCallsFetchOneToken(t *testing.T) {
 	t.Parallel()

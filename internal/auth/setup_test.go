@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,9 +17,11 @@ import (
 	"callfleet/internal/auth"
 	"callfleet/internal/auth/sigv4"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/secret"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
 )
@@ -35,6 +38,7 @@ type caller struct {
 
 // store has secrets that may be rotated.
 type store struct {
+	t      testing.TB
 	mu     sync.Mutex
 	values map[string]string
 }
@@ -42,6 +46,9 @@ type store struct {
 func (s *store) set(name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(value) >= 8 && !strings.Contains(value, "BEGIN CERTIFICATE") { // else it is public
+		secrettest.Hide(s.t, name, value)
+	}
 	s.values["CALLFLEET_SECRET_"+name] = value
 }
 
@@ -60,7 +67,7 @@ type settings struct {
 // newCaller has the secrets, each under CALLFLEET_SECRET_ and its name.
 func newCaller(t testing.TB, secrets map[string]string, o settings) *caller {
 	t.Helper()
-	s := &store{values: map[string]string{}}
+	s := &store{t: t, values: map[string]string{}}
 	for name, value := range secrets {
 		s.set(name, value)
 	}
@@ -81,6 +88,7 @@ func newCaller(t testing.TB, secrets map[string]string, o settings) *caller {
 	if o.http.Egress == nil {
 		o.http.Egress = egresstest.Loopback()
 	}
+	o.http.TracerProvider = evidence.Tracers(t)
 	client, err := httpcall.New(o.http)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +121,24 @@ func (c *caller) do(fields map[string]any, params string) (call.Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	return c.client.Do(ctx, rendered, "run-1")
+	c.preview(rendered)
+	res, err := c.client.Do(ctx, rendered, "run-1")
+	evidence.Write(c.t, evidence.Result, fmt.Sprintf("%+v %s %v", res, res.Body, err))
+	return res, err
+}
+
+// preview keeps what "template render" shows.
+func (c *caller) preview(rendered call.Rendered) {
+	c.t.Helper()
+	request, err := c.client.Preview(rendered, "run-1")
+	if err != nil {
+		return // a request that is not sent either
+	}
+	var text strings.Builder
+	if err := request.Write(&text); err != nil {
+		c.t.Error(err)
+	}
+	evidence.Write(c.t, evidence.Preview, text.String())
 }
 
 // must is do that has to be answered with status.

@@ -12,11 +12,13 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/secret"
+	"callfleet/internal/secret/secrettest"
 )
 
-const (
-	password = "pass word/ü%&=\"\\<s3cret>"
-	apiToken = "tok-0123456789abcdef"
+// newCaller hides them.
+var (
+	password = "pass word/ü%&=\"\\<" + secrettest.New() + ">"
+	apiToken = "tok-" + secrettest.New()
 )
 
 func TestBasicBearerAPIKey(t *testing.T) {
@@ -165,7 +167,7 @@ func TestAnswersAreScrubbed(t *testing.T) {
 		"auth": of("basic", "username", "ann", "password", env("PASSWORD")),
 	}, 200)
 	all := string(res.Body) + res.Headers["Set-Cookie"] + res.Headers["Location"]
-	for _, s := range []string{apiToken, "s3cret", "YW5uO", password} {
+	for _, s := range []string{apiToken, "cfs3cr3t", "YW5uO", password} {
 		if strings.Contains(all, s) {
 			t.Errorf("the output shows %q: %s", s, all)
 		}
@@ -179,17 +181,18 @@ func TestAnswersAreScrubbed(t *testing.T) {
 func TestRotatedSecret(t *testing.T) {
 	t.Parallel()
 	var want atomic.Value
-	want.Store("first-first")
+	first, second := secrettest.New(), secrettest.New()
+	want.Store(first)
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+want.Load().(string) {
 			w.WriteHeader(http.StatusForbidden)
 		}
 	})
-	c := newCaller(t, map[string]string{"TOKEN": "first-first"}, settings{secret: secret.Options{TTL: time.Nanosecond}})
+	c := newCaller(t, map[string]string{"TOKEN": first}, settings{secret: secret.Options{TTL: time.Nanosecond}})
 	fields := map[string]any{"url": url, "auth": of("bearer", "token", env("TOKEN"))}
 	c.must(fields, 200)
-	c.secrets.set("TOKEN", "second-second")
-	want.Store("second-second")
+	c.secrets.set("TOKEN", second)
+	want.Store(second)
 	c.must(fields, 200)
 }
 

@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
@@ -11,11 +10,8 @@ import (
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"callfleet/internal/call"
+	"callfleet/internal/secret/secrettest"
 )
-
-func whsec(b byte) string {
-	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(string(rune(b)), 24)))
-}
 
 // The reference verifier accepts each key of a rotation, over the very bytes,
 // and on every attempt.
@@ -34,7 +30,8 @@ func TestStandardWebhooks(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	c := newCaller(t, map[string]string{"NEW": whsec('n'), "OLD": whsec('o'), "TOKEN": apiToken}, settings{})
+	newKey, oldKey := secrettest.WebhookKey(t, "NEW"), secrettest.WebhookKey(t, "OLD")
+	c := newCaller(t, map[string]string{"NEW": newKey, "OLD": oldKey, "TOKEN": apiToken}, settings{})
 	res := c.must(map[string]any{
 		"url": url, "payload": "{\"a\" : \"ü\", \"t\": \"{{ \"" + env("TOKEN") + "\"|secret }}\"}\n",
 		"auth": map[string]any{"type": "hmac", "keys": []string{env("NEW"), env("OLD")}},
@@ -44,7 +41,7 @@ func TestStandardWebhooks(t *testing.T) {
 	}
 	for range 2 {
 		s := <-got
-		for _, key := range []string{whsec('n'), whsec('o')} {
+		for _, key := range []string{newKey, oldKey} {
 			verifier, err := webhooks.NewWebhook(key)
 			if err != nil {
 				t.Fatal(err)
@@ -56,7 +53,7 @@ func TestStandardWebhooks(t *testing.T) {
 				t.Error("another body is accepted")
 			}
 		}
-		other, _ := webhooks.NewWebhook(whsec('x'))
+		other, _ := webhooks.NewWebhook(secrettest.WebhookKey(t, "none of them"))
 		if err := other.Verify(s.body, s.header); err == nil {
 			t.Error("another key is accepted")
 		}
@@ -68,7 +65,8 @@ func TestStandardWebhooks(t *testing.T) {
 
 func TestWebhookWithoutBody(t *testing.T) {
 	t.Parallel()
-	verifier, err := webhooks.NewWebhook(whsec('k'))
+	key := secrettest.WebhookKey(t, "KEY")
+	verifier, err := webhooks.NewWebhook(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +75,7 @@ func TestWebhookWithoutBody(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})
-	c := newCaller(t, map[string]string{"KEY": whsec('k'), "SHORT": "whsec_YWJj", "TEXT": "not base64!!"}, settings{})
+	c := newCaller(t, map[string]string{"KEY": key, "SHORT": "whsec_YWJj", "TEXT": "not base64!!"}, settings{})
 	c.must(map[string]any{"url": url, "method": "GET", "auth": of("hmac", "keys", env("KEY"))}, 200)
 	c.fails(map[string]any{"url": url, "auth": of("hmac", "keys", env("SHORT"))}, call.AuthFailed, "less than 16 bytes")
 	c.fails(map[string]any{"url": url, "auth": of("hmac", "keys", env("TEXT"))}, call.AuthFailed, "not whsec_ and base64")

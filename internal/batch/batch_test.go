@@ -18,13 +18,14 @@ import (
 	"callfleet/internal/blob"
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func files(t *testing.T) blob.Store {
 	t.Helper()
-	s, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	s, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,11 +17,17 @@ import (
 const maxPart = maxResults
 
 // replay reads the journal of a batch: the first outcome of each call, and the
-// number of the part that is not there yet.
-func (s *Store) replay(ctx context.Context, id string) (done []call.CallOutcome, next int, err error) {
+// number of the part that is not there yet. The store has a while for each part,
+// without end when that is 0.
+func (s *Store) replay(ctx context.Context, id string, while time.Duration) (done []call.CallOutcome, next int, err error) {
 	seen := map[string]bool{}
 	for next = 1; ; next++ {
-		part, err := s.part(ctx, id, next)
+		once, cancel := ctx, context.CancelFunc(func() {})
+		if while > 0 {
+			once, cancel = context.WithTimeout(ctx, while)
+		}
+		part, err := s.part(once, id, next)
+		cancel()
 		if errors.Is(err, blob.ErrNotFound) {
 			return done, next, nil
 		}

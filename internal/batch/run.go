@@ -55,7 +55,7 @@ type Work struct {
 // has the outcomes of all. The error is ErrLeft, a *call.Failure, or the cause
 // of ctx.
 func (s *Store) Run(ctx context.Context, w Work) (call.Manifest, error) {
-	done, next, err := s.replay(ctx, w.ID)
+	done, next, err := s.replay(ctx, w.ID, 0)
 	if err != nil {
 		return call.Manifest{}, failure(ctx, "read the journal of batch "+w.ID, err)
 	}
@@ -109,7 +109,8 @@ func (r *run) all(ctx context.Context) error {
 			})
 		}
 	})
-	r.lane(ctx, r.work.Own, func() bool { return true })
+	o := &owned{Lane: r.work.Own, held: true}
+	r.lane(ctx, o, func() bool { return r.regain(ctx, o) })
 	enough()
 	lanes.Wait()
 	close(r.journal.entries)
@@ -137,6 +138,19 @@ func (r *run) lane(ctx context.Context, lane Lane, more func() bool) {
 			return
 		}
 	}
+}
+
+// regain gets the batch's own slot back from a call that has ended without it,
+// because its turn did not come in time.
+func (r *run) regain(ctx context.Context, o *owned) bool {
+	if o.held || !r.left() {
+		return true
+	}
+	if err := o.Return(ctx); err != nil {
+		r.stop(err)
+		return false
+	}
+	return true
 }
 
 // take is the next call that is not done.
@@ -184,6 +198,25 @@ func (r *run) stop(err error) {
 	if r.err == nil || errors.Is(r.err, ErrLeft) {
 		r.err = err
 	}
+}
+
+// owned is the batch's own lane. It is used by one goroutine.
+type owned struct {
+	Lane
+	held bool
+}
+
+// Leave implements Lane.
+func (o *owned) Leave() {
+	o.held = false
+	o.Lane.Leave()
+}
+
+// Return implements Lane.
+func (o *owned) Return(ctx context.Context) error {
+	err := o.Lane.Return(ctx)
+	o.held = err == nil
+	return err
 }
 
 // borrowed is a lane that was lent. It is used by one goroutine.

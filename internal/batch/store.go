@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"callfleet/internal/blob"
 	"callfleet/internal/call"
@@ -91,12 +92,17 @@ func (s *Store) Calls(ctx context.Context, b call.Batch) ([]call.BatchCall, erro
 	return calls, nil
 }
 
+// readTimeout is how long Outcomes waits for one blob. A journal may have as many
+// as the batch has calls.
+const readTimeout = time.Minute
+
 // Outcomes are what the calls of a batch came to whose execution has ended: all
 // when it succeeded, else those that were made before. The error is a
-// *call.Failure when it will not pass.
+// *call.Failure when it will not pass. Any other comes a minute after the store
+// has gone away, at the latest.
 func (s *Store) Outcomes(ctx context.Context, o call.Outcome) ([]call.CallOutcome, error) {
 	if o.Status != call.StatusSucceeded {
-		done, _, err := s.replay(ctx, o.ID)
+		done, _, err := s.replay(ctx, o.ID, readTimeout)
 		if err != nil {
 			return nil, fmt.Errorf("read the journal of batch %s: %w", o.ID, err)
 		}
@@ -109,6 +115,8 @@ func (s *Store) Outcomes(ctx context.Context, o call.Outcome) ([]call.CallOutcom
 	if m.ResultsRef == nil {
 		return m.Results, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	what := "fetch the results of batch " + o.ID
 	text, err := s.read(ctx, blob.Ref(*m.ResultsRef), maxResults)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 )
 
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -169,7 +170,7 @@ func TestTaskTokenHidesItself(t *testing.T) {
 	t.Parallel()
 	task := call.Task{Token: "s3cret"}
 	var log strings.Builder
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "token", task.Token)
+	evidence.LoggerTo(t, slog.NewJSONHandler(&log, nil)).Info("x", "token", task.Token)
 	all := fmt.Sprintf("%v %+v %#v %s %q", task, task, task, task.Token, task.Token) + log.String()
 	if strings.Contains(all, "s3cret") {
 		t.Errorf("token shows: %s", all)

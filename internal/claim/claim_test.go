@@ -13,12 +13,13 @@ import (
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 )
 
 // setup is a checker on a store of files.
 func setup(t *testing.T, o claim.Options) (*claim.Checker, blob.Store) {
 	t.Helper()
-	s, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	s, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

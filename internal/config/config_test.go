@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"callfleet/internal/evidence"
+	"callfleet/internal/secret/secrettest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -200,22 +203,24 @@ func TestProducerRunDefaultsEmbed(t *testing.T) {
 
 func TestTargetHidesPassword(t *testing.T) {
 	t.Parallel()
-	c, err := ParseWorker(input("--queue nats://me:hunter2@a:4222,nats://me:hunter2@b:4222"))
+	password := secrettest.Value(t, "password of the broker")
+	c, err := ParseWorker(input("--queue nats://me:" + password + "@a:4222,nats://me:" + password + "@b:4222"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("connect", slog.Any("queue", c.Queue))
+	evidence.LoggerTo(t, slog.NewJSONHandler(&log, nil)).Info("connect", slog.Any("queue", c.Queue))
 	for _, text := range []string{c.Queue.String(), fmt.Sprintf("%v %+v %#v", c.Queue, *c, c.Backends), log.String()} {
-		if strings.Contains(text, "hunter2") {
+		if strings.Contains(text, password) {
 			t.Errorf("password is shown: %s", text)
 		}
 	}
-	if !strings.Contains(c.Queue.Secret(), "hunter2") {
+	if !strings.Contains(c.Queue.Secret(), password) {
 		t.Error("Secret lacks the password")
 	}
-	err = parse("worker", input("--queue natz://me:hunter2@a:4222"))
-	if err == nil || strings.Contains(err.Error(), "hunter2") {
+	err = parse("worker", input("--queue natz://me:"+password+"@a:4222"))
+	evidence.Write(t, evidence.Output, fmt.Sprint(err))
+	if err == nil || strings.Contains(err.Error(), password) {
 		t.Errorf("error = %v, want one without the password", err)
 	}
 }

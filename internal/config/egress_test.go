@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall/egress"
+	"callfleet/internal/secret/secrettest"
 )
 
 // parsed are the egress settings of each program that makes calls.
@@ -79,9 +81,10 @@ func TestEgressOfEveryProgram(t *testing.T) {
 
 func TestEgressMistakes(t *testing.T) {
 	t.Parallel()
+	password := secrettest.Value(t, "password of the proxy")
 	env := []string{
 		"CALLFLEET_EGRESS_ALLOW=10.0.0.1/8,*", "CALLFLEET_EGRESS_DENY=a:0", "CALLFLEET_EGRESS_PORTS=http", "CALLFLEET_EGRESS_DEFAULT=all",
-		"CALLFLEET_EGRESS_PROXY=socks5://me:hunter2@proxy:1080",
+		"CALLFLEET_EGRESS_PROXY=socks5://me:" + password + "@proxy:1080",
 	}
 	want := []string{
 		`EGRESS_ALLOW%s: "10.0.0.1/8": want 10.0.0.0/8, or the address alone; "*": want a host, *.domain, an address or a network`,
@@ -97,8 +100,9 @@ func TestEgressMistakes(t *testing.T) {
 		} else {
 			err = parse(program, input(args, env...))
 		}
+		evidence.Write(t, evidence.Output, fmt.Sprint(err))
 		var usage *UsageError
-		if !errors.As(err, &usage) || len(usage.Problems) != len(want) || strings.Contains(err.Error(), "hunter2") {
+		if !errors.As(err, &usage) || len(usage.Problems) != len(want) || strings.Contains(err.Error(), password) {
 			t.Fatalf("%s: %v, want %d mistakes and no password", program, err, len(want))
 		}
 		for _, w := range want {
@@ -107,14 +111,16 @@ func TestEgressMistakes(t *testing.T) {
 			}
 		}
 	}
-	_, err := ParseWorker(input("", "CALLFLEET_EGRESS_PROXY=environment", "HTTPS_PROXY=socks5://me:hunter2@proxy:1080"))
-	if err == nil || !strings.Contains(err.Error(), "the environment's proxy for https: want http://host:port") || strings.Contains(err.Error(), "hunter2") {
+	_, err := ParseWorker(input("", "CALLFLEET_EGRESS_PROXY=environment", "HTTPS_PROXY=socks5://me:"+password+"@proxy:1080"))
+	evidence.Write(t, evidence.Output, fmt.Sprint(err))
+	if err == nil || !strings.Contains(err.Error(), "the environment's proxy for https: want http://host:port") || strings.Contains(err.Error(), password) {
 		t.Errorf("error = %v", err)
 	}
 }
 
 func TestEgressProxy(t *testing.T) {
 	t.Parallel()
+	password := secrettest.Value(t, "password of the proxy")
 	environment := []string{"HTTP_PROXY=http://one:3128", "https_proxy=two:3129", "NO_PROXY=.corp,10.0.0.0/8"}
 	for name, row := range map[string]struct {
 		env  []string
@@ -124,14 +130,14 @@ func TestEgressProxy(t *testing.T) {
 		"environment": {append(environment, "CALLFLEET_EGRESS_PROXY=environment"), map[string]string{
 			"http://a.example/": "http://one:3128", "https://a.example/": "http://two:3129", "https://a.corp/": "", "http://10.1.2.3/": "", "http://127.0.0.1/": "",
 		}},
-		"URL": {[]string{"CALLFLEET_EGRESS_PROXY=http://me:hunter2@three:3130", "NO_PROXY=*"}, map[string]string{
-			"http://a.example/": "http://me:hunter2@three:3130", "https://a.example/": "http://me:hunter2@three:3130",
+		"URL": {[]string{"CALLFLEET_EGRESS_PROXY=http://me:" + password + "@three:3130", "NO_PROXY=*"}, map[string]string{
+			"http://a.example/": "http://me:" + password + "@three:3130", "https://a.example/": "http://me:" + password + "@three:3130",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for program, e := range parsed(t, row.env...) {
-				if text := fmt.Sprintf("%v %+v %#v %s", e, e, e, e.Proxy.LogValue()); strings.Contains(text, "hunter2") {
+				if text := fmt.Sprintf("%v %+v %#v %s", e, e, e, e.Proxy.LogValue()); strings.Contains(text, password) {
 					t.Errorf("%s shows the password: %s", program, text)
 				}
 				p, err := e.Policy()

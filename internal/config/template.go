@@ -106,9 +106,10 @@ type TemplateRender struct {
 
 // Help is the examples of "producer template render --help".
 func (TemplateRender) Help() string {
-	return `Example:
+	return `Examples:
 
-  producer template render get-user GET -p id=42`
+  producer template render get-user GET -p id=42
+  producer template render get-user GET             # with the example that the template has, if it has one`
 }
 
 func (t Template) check(command string, p *problems) {

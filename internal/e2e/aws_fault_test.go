@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"callfleet/internal/awstest"
+	"callfleet/internal/evidence"
 )
 
 // keyed is an API that answers everything and counts the calls by their
@@ -168,7 +169,7 @@ func liveThrough(t *testing.T, proxy *awstest.Proxy, at place, o outage) {
 	t.Helper()
 	const calls = 40
 	var log heard
-	at.log = slog.New(slog.NewTextHandler(&log, nil))
+	at.log = evidence.LoggerTo(t, slog.NewTextHandler(&log, nil))
 	at.patience, at.lease = longest+2*patience, 15*time.Second
 	s := startAt(t, at, nil)
 	api := newKeyed(t)

@@ -8,6 +8,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/awstest"
+	"callfleet/internal/evidence"
 )
 
 // onAWS is a place on an emulator of SQS and DynamoDB, or on what stands in
@@ -16,7 +17,7 @@ func onAWS(t *testing.T, emulator awstest.Emulator) place {
 	t.Helper()
 	cfg := emulator.Config()
 	at := place{queue: "sqs://" + awstest.Name("e2e"), templates: "dynamodb://" + awstest.Name("templates"), aws: &cfg}
-	setUp(t, backend.Options{Queue: at.queue, Templates: at.templates, AWS: at.aws, Logger: quiet})
+	setUp(t, backend.Options{Queue: at.queue, Templates: at.templates, AWS: at.aws, Logger: evidence.Logger(t)})
 	return at
 }
 
@@ -26,7 +27,7 @@ func onMoto(t *testing.T, emulator awstest.Emulator) place {
 	at := onAWS(t, emulator)
 	at.machine, at.batches = awstest.Name("call-api"), awstest.Name("call-batch")
 	b := setUp(t, backend.Options{
-		Queue: at.queue, Templates: at.templates, StepFunctions: "aws:", StateMachine: at.machine, BatchMachine: at.batches, AWS: at.aws, Logger: quiet,
+		Queue: at.queue, Templates: at.templates, StepFunctions: "aws:", StateMachine: at.machine, BatchMachine: at.batches, AWS: at.aws, Logger: evidence.Logger(t),
 	})
 	events, err := b.SQS().URL(t.Context(), backend.Results)
 	if err != nil {

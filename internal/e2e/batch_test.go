@@ -12,6 +12,7 @@ import (
 	"callfleet/internal/awstest"
 	"callfleet/internal/blob/blobtest"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/template/store"
 )
@@ -26,7 +27,7 @@ func TestBatchedRun(t *testing.T) {
 		"moto": func(t *testing.T) place {
 			at := onMoto(t, awstest.Moto(t))
 			at.blobs = "s3://" + awstest.Name("blobs")
-			setUp(t, backend.Options{Queue: at.queue, Templates: at.templates, Blobs: at.blobs, AWS: at.aws, Logger: quiet})
+			setUp(t, backend.Options{Queue: at.queue, Templates: at.templates, Blobs: at.blobs, AWS: at.aws, Logger: evidence.Logger(t)})
 			return at
 		},
 	} {

@@ -20,6 +20,7 @@ import (
 	"callfleet/internal/blob/blobtest"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 	"callfleet/internal/producer/journal"
 )
 
@@ -75,7 +76,7 @@ func onS3(t *testing.T, emulator awstest.Emulator) place {
 	t.Helper()
 	at := onAWS(t, emulator)
 	at.blobs = "s3://" + awstest.Name("blobs") + "/fleet"
-	setUp(t, backend.Options{Queue: at.queue, Templates: at.templates, Blobs: at.blobs, AWS: at.aws, Logger: quiet})
+	setUp(t, backend.Options{Queue: at.queue, Templates: at.templates, Blobs: at.blobs, AWS: at.aws, Logger: evidence.Logger(t)})
 	return at
 }
 

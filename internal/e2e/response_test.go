@@ -15,6 +15,7 @@ import (
 	"callfleet/internal/blob/blobtest"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 	"callfleet/internal/function"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
@@ -81,7 +82,7 @@ func TestResponse(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	f := function.New(template.NewRenderer(template.Options{}), client, function.Options{Logger: quiet})
+	f := function.New(template.NewRenderer(template.Options{}), client, function.Options{Logger: evidence.Logger(t)})
 	event := func(what string) []byte {
 		return []byte(`{"template":` + string(item) + `,"params":{"what":"` + what + `"}}`)
 	}

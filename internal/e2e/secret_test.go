@@ -2,14 +2,12 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -21,40 +19,41 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"callfleet/internal/auth"
 	"callfleet/internal/auth/sigv4"
+	"callfleet/internal/evidence"
+	"callfleet/internal/evidence/search"
 	"callfleet/internal/httpcall"
 	secrets "callfleet/internal/secret"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
 )
 
-// needle tells a secret from all else, however it was cut.
-const needle = "n33dle"
-
 // hidden are the secrets of a fleet, by variable.
-func hidden(certificate, key, ca string) map[string]string {
+func hidden(t *testing.T, ca string) map[string]string {
+	t.Helper()
+	certificate, key := selfSigned(t)
+	secrettest.Hide(t, "KEY", key)
 	return map[string]string{
-		"PASSWORD": "pass-" + needle + "/+ \"ü", "TOKEN": "token-" + needle + "-0123456789", "CLIENT": "client-" + needle,
-		"HMAC": "whsec_" + base64.StdEncoding.EncodeToString([]byte("hmac-"+needle+"-0123456789")), "AWS_KEY": "aws-" + needle + "/+=", "SESSION": "session-" + needle,
+		"PASSWORD": "pass-" + secrettest.Value(t, "PASSWORD") + "/+ \"ü", "TOKEN": secrettest.Value(t, "TOKEN"), "CLIENT": secrettest.Value(t, "CLIENT"),
+		"HMAC": secrettest.WebhookKey(t, "HMAC"), "AWS_KEY": secrettest.Value(t, "AWS_KEY") + "/+=", "SESSION": secrettest.Value(t, "SESSION"),
 		"CERT": certificate, "KEY": key, "CA": ca,
 	}
 }
 
-// shown are the forms in which a secret would be found.
-func shown(list map[string]string) []string {
-	forms := []string{needle, "PRIVATE KEY"}
+// searcher finds these secrets as the search of the whole run does.
+func searcher(list map[string]string) *search.Searcher {
+	var secrets []evidence.Hidden
 	for name, s := range list {
-		if name == "CERT" || name == "CA" {
-			continue
+		if name != "CERT" && name != "CA" {
+			secrets = append(secrets, evidence.Hidden{Name: name, Value: s})
 		}
-		forms = append(forms, s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s)), hex.EncodeToString([]byte(s)))
 	}
-	return forms
+	return search.New(secrets, secrettest.Marker)
 }
 
 // mirror answers with all that it was sent, and keeps it; on /fail with 500, and
@@ -82,17 +81,16 @@ func (e *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"url": r.URL.String(), "header": r.Header, "body": string(body)})
 }
 
-// issuer gives out tokens with a needle in each.
-func issuer(t *testing.T) (url string) {
-	var n atomic.Int32
+// issuer gives out a token to whoever has the secret.
+func issuer(t *testing.T, client, token string) (url string) {
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		if _, secret, _ := r.BasicAuth(); secret != "client-"+needle {
+		if _, secret, _ := r.BasicAuth(); secret != client {
 			w.WriteHeader(http.StatusUnauthorized)
 			fmt.Fprintf(w, `{"error":"invalid_client","error_description":"you sent %s"}`, secret)
 			return
 		}
-		fmt.Fprintf(w, `{"access_token":"access-%s-%d","token_type":"Bearer","expires_in":3600}`, needle, n.Add(1))
+		fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, token)
 	})
 }
 
@@ -131,8 +129,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 	secure.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
-	certificate, key := selfSigned(t)
-	list := hidden(certificate, key, inPEM("CERTIFICATE", secure.Certificate().Raw))
+	list, access := hidden(t, inPEM("CERTIFICATE", secure.Certificate().Raw)), secrettest.Value(t, "access token")
 	resolver, err := secrets.NewResolver(secrets.Options{Sources: map[string]secrets.Source{
 		secrets.Env: secrets.Environment(func(name string) string { return list[strings.TrimPrefix(name, "CALLFLEET_SECRET_")] }),
 	}})
@@ -140,10 +137,10 @@ func TestSecretsAreNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := evidence.LoggerTo(t, slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	tr := startTraced(t, place{log: logger, auth: auth.New(auth.Options{Secrets: resolver, Signer: sigv4.New(nil), TokenMinAge: 1})})
 	var found bytes.Buffer
-	templates := authTemplates(plain.URL, secure.URL, issuer(t))
+	templates := authTemplates(plain.URL, secure.URL, issuer(t, list["CLIENT"], access))
 	var lines []line
 	for i, fields := range templates {
 		fields["name"], fields["method"] = fmt.Sprintf("auth-%d", i), "POST"
@@ -162,19 +159,21 @@ func TestSecretsAreNowhere(t *testing.T) {
 			wantStatus(t, templates[i], result.StatusCode, result.Error, result.Cause)
 		}
 	}
-	tr.executions(t, &found)
+	histories := tr.executions(t)
+	if len(histories) == 0 {
+		t.Error("no execution was found")
+	}
+	fmt.Fprintln(&found, histories)
 	fmt.Fprintf(&found, "spans: %+v\nmetrics: %+v\nlog: %s\n", tr.spans(t), tr.receiver.Metrics(), log.String())
-	for _, form := range shown(list) {
-		if i := strings.Index(found.String(), form); i >= 0 {
-			t.Errorf("a secret (as %q) is in …%s…", form, found.String()[max(0, i-200):min(found.Len(), i+200)])
-		}
+	for _, hit := range searcher(list).Find(found.Bytes()) {
+		t.Errorf("the secret %s is shown %s in line %d of what was found", hit.Secret.Name, hit.Form, hit.Line)
 	}
 	if strings.Contains(found.String(), secrets.MarkPrefix) {
 		t.Error("a mark is shown, which stands for a secret within this process")
 	}
 	api.mu.Lock()
 	defer api.mu.Unlock()
-	for _, sent := range []string{"token-" + needle, "access-" + needle, "pass-" + needle, base64.StdEncoding.EncodeToString([]byte("ann:" + list["PASSWORD"])), "session-" + needle, "AWS4-HMAC-SHA256", "Webhook-Signature"} {
+	for _, sent := range []string{list["TOKEN"], access, url.QueryEscape(list["PASSWORD"]), base64.StdEncoding.EncodeToString([]byte("ann:" + list["PASSWORD"])), list["SESSION"], "AWS4-HMAC-SHA256", "Webhook-Signature"} {
 		if !strings.Contains(api.got.String(), sent) {
 			t.Errorf("the API never got %q: this test could not fail", sent)
 		}
@@ -246,35 +245,10 @@ func writePreview(t *testing.T, out *bytes.Buffer, fields map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(out, "preview of %s: ", fields["name"])
-	if err := request.Write(out); err != nil {
+	var text bytes.Buffer
+	if err := request.Write(&text); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// executions writes every execution with its history.
-func (s *stack) executions(t *testing.T, out *bytes.Buffer) {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
-	n := 0
-	for e, err := range s.producer.Executions.List(ctx, "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		n++
-		whole, err := s.producer.Executions.Describe(ctx, e.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(out, "execution: %+v %s %s\n", whole, whole.Input, whole.Output)
-		for event, err := range s.producer.Executions.History(ctx, e.Name) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprintf(out, "event: %+v %s %s %s\n", event, event.Input, event.Output, event.Parameters)
-		}
-	}
-	if n == 0 {
-		t.Error("no execution was found")
-	}
+	evidence.Write(t, evidence.Preview, text.String())
+	fmt.Fprintf(out, "preview of %s: %s", fields["name"], text.String())
 }

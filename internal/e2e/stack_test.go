@@ -17,7 +17,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
 
 	"callfleet/internal/app/backend"
@@ -26,6 +25,7 @@ import (
 	"callfleet/internal/auth"
 	"callfleet/internal/batch"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
@@ -59,8 +59,6 @@ var modes = []string{workflow, direct}
 // patience bounds every wait of a test: a test that gets there has failed.
 const patience = time.Minute
 
-var quiet = slog.New(slog.DiscardHandler)
-
 // stack is the product: a broker, a Step Functions server, a fleet member that
 // starts and calls, and what a producer opens.
 type stack struct {
@@ -71,6 +69,8 @@ type stack struct {
 	steps    *local.Stack
 	stops    struct{ steps, fleet func() }
 	dead     graveyard
+
+	historiesKept bool
 }
 
 // place is where queues, templates and executions are, and who hears of it; the
@@ -89,7 +89,8 @@ type place struct {
 	elsewhere        bool          // calls are made by other processes
 }
 
-// start starts everything; it stops with the test. tracers may be nil.
+// start starts everything; it stops with the test. tracers may be nil, which makes
+// spans that are kept as evidence.
 func start(t *testing.T, tracers func(service string) trace.TracerProvider) *stack {
 	t.Helper()
 	return startAt(t, place{}, tracers)
@@ -98,11 +99,11 @@ func start(t *testing.T, tracers func(service string) trace.TracerProvider) *sta
 func startAt(t *testing.T, at place, tracers func(service string) trace.TracerProvider) *stack {
 	t.Helper()
 	if tracers == nil {
-		tracers = func(string) trace.TracerProvider { return noop.NewTracerProvider() }
+		tracers = func(string) trace.TracerProvider { return evidence.Tracers(t) }
 	}
 	s := &stack{place: at, tracers: tracers}
 	var err error
-	s.broker, err = natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0", Logger: quiet})
+	s.broker, err = natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: "127.0.0.1:0", Logger: evidence.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func startAt(t *testing.T, at place, tracers func(service string) trace.TracerPr
 	if s.queue == "" {
 		s.queue = s.broker.URL()
 	}
-	s.log, s.patience = cmp.Or(s.log, quiet), cmp.Or(s.patience, patience)
+	s.log, s.patience = cmp.Or(s.log, evidence.Logger(t)), cmp.Or(s.patience, patience)
 	if s.machine == "" {
 		s.startSteps(t, "127.0.0.1:0")
 	}
@@ -119,6 +120,7 @@ func startAt(t *testing.T, at place, tracers func(service string) trace.TracerPr
 		t.Fatal(err)
 	}
 	t.Cleanup(s.producer.Close)
+	t.Cleanup(func() { s.keepHistories(t) })
 	return s
 }
 
@@ -143,7 +145,7 @@ func (s *stack) startSteps(t *testing.T, listen string) {
 	t.Cleanup(caller.Close)
 	steps, services, err := local.New(t.Context(), local.Options{
 		Queue: s.queue, EventLog: s.broker.URL(), Templates: s.templates, AWS: s.aws, Listen: listen, Renderer: template.NewRenderer(template.Options{}), Caller: caller,
-		Logger: quiet, Tracers: tracers,
+		Logger: evidence.Logger(t), Tracers: tracers,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +181,7 @@ func (s *stack) startFleet(t *testing.T) {
 func run(t *testing.T, services []lifecycle.Service) (stop func()) {
 	t.Helper()
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: quiet})
+	group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: evidence.Logger(t)})
 	group.Add(services...)
 	group.Add(lifecycle.Service{Name: "ready", Start: func(context.Context) error { close(ready); return nil }})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -247,7 +249,7 @@ func (s *stack) runAs(t *testing.T, id, mode string, lines ...line) []journal.Re
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), s.patience)
 	defer cancel()
-	dir := t.TempDir()
+	dir := evidence.Dir(t)
 	var calls bytes.Buffer
 	for _, l := range lines {
 		request := map[string]any{"templateName": l.template.Name, "method": l.template.Method, "params": l.params}
@@ -282,7 +284,7 @@ func (s *stack) runAs(t *testing.T, id, mode string, lines ...line) []journal.Re
 		t.Fatal(err)
 	}
 	p, err := producer.New(deps, producer.Options{
-		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, PerExecution: share, MaxLine: 16 << 20, Log: quiet, System: s.producer.System, Tracers: s.tracers("producer"),
+		File: file, Run: id, Root: filepath.Join(dir, "runs"), Results: results, PerExecution: share, MaxLine: 16 << 20, Log: evidence.Logger(t), System: s.producer.System, Tracers: s.tracers("producer"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -309,6 +311,7 @@ func readResults(t *testing.T, file string, n int) []journal.Result {
 			t.Fatalf("results: %v", err)
 		}
 		results = append(results, r)
+		evidence.Write(t, evidence.Result, string(l))
 	}
 	slices.SortFunc(results, func(a, b journal.Result) int { return int(a.Line - b.Line) })
 	for i, r := range results {

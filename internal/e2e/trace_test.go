@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/telemetry"
 	"callfleet/internal/telemetry/otlptest"
@@ -36,7 +38,7 @@ func startTraced(t *testing.T, at place) *traced {
 	t.Helper()
 	tr := &traced{receiver: otlptest.Start(t), telemetry: map[string]*telemetry.Telemetry{}}
 	for _, service := range []string{"producer", "stepfunctions", "worker"} {
-		tel, err := telemetry.New(t.Context(), telemetry.Options{Service: service, Getenv: tr.receiver.Getenv(nil), Logger: quiet})
+		tel, err := telemetry.New(t.Context(), telemetry.Options{Service: service, Getenv: tr.receiver.Getenv(nil), Logger: evidence.Logger(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,6 +51,7 @@ func startTraced(t *testing.T, at place) *traced {
 // spans stops the parts and returns every span that they made.
 func (tr *traced) spans(t *testing.T) []otlptest.Span {
 	t.Helper()
+	tr.keepHistories(t)
 	tr.stops.fleet()
 	if tr.stops.steps != nil {
 		tr.stops.steps()
@@ -459,7 +462,7 @@ func TestTutorialIsOneTrace(t *testing.T) {
 // Without telemetry no trace is made up: none in the results, none sent along.
 func TestUntracedCallsCarryNoTrace(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
+	s := start(t, func(string) trace.TracerProvider { return noop.NewTracerProvider() })
 	api := newCalledAPI(t, 200)
 	key := s.put(t, api.template("untraced"))
 	for _, mode := range modes {

@@ -13,6 +13,7 @@ import (
 	"callfleet/internal/app/backend"
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/awstest"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
 )
@@ -32,22 +33,23 @@ func workerProcess(spec string) int {
 	if err := json.Unmarshal([]byte(spec), &o); err != nil {
 		return 90
 	}
+	log := evidence.LoggerAs("worker process")
 	open := func(ctx context.Context) (*backend.Backend, error) {
-		b := backend.Options{Queue: o.Queue, Templates: o.Templates, StepFunctions: o.Steps, Blobs: o.Blobs, Lease: o.Lease, Name: "e2e-worker", Logger: quiet}
+		b := backend.Options{Queue: o.Queue, Templates: o.Templates, StepFunctions: o.Steps, Blobs: o.Blobs, Lease: o.Lease, Name: "e2e-worker", Logger: log}
 		if o.Emulator != "" {
 			cfg := awstest.Emulator{URL: o.Emulator}.Config()
 			b.AWS = &cfg
 		}
 		return backend.Open(ctx, b)
 	}
-	member, err := fleet.New(open, fleet.Options{Call: true, Slots: o.Slots, Egress: egresstest.Loopback(), Logger: quiet})
+	member, err := fleet.New(open, fleet.Options{Call: true, Slots: o.Slots, Egress: egresstest.Loopback(), Logger: log})
 	if err == nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() { // ends with the parent, whose end of the pipe this is
 			_, _ = os.Stdin.Read(make([]byte, 1))
 			cancel()
 		}()
-		group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: quiet})
+		group := lifecycle.NewGroup(lifecycle.Options{Drain: 10 * time.Second, Logger: log})
 		group.Add(member.Services()...)
 		err = group.Run(ctx)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"callfleet/internal/ecs/ecstest"
+	"callfleet/internal/evidence"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -73,7 +74,7 @@ type bundle struct {
 func setup(t *testing.T, o ProtectionOptions) *bundle {
 	t.Helper()
 	b := &bundle{agent: ecstest.New(), log: &record{}}
-	o.Logger = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	o.Logger = evidence.LoggerTo(t, slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	b.p = inBubble(b.agent).Protection(o)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/function"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/telemetry"
 	"callfleet/internal/template"
 )
@@ -36,8 +38,8 @@ func (c *caller) Do(ctx context.Context, r call.Rendered, key string) (call.Resu
 	return c.do(ctx)
 }
 
-func handler(c *caller) *function.Handler {
-	return function.New(template.NewRenderer(template.Options{}), c, function.Options{Logger: slog.New(slog.DiscardHandler)})
+func handler(t *testing.T, c *caller) *function.Handler {
+	return function.New(template.NewRenderer(template.Options{}), c, function.Options{Logger: evidence.Logger(t)})
 }
 
 const (
@@ -57,7 +59,7 @@ func TestEvents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := &caller{}
-			output, err := handler(c).Invoke(t.Context(), []byte(row.event))
+			output, err := handler(t, c).Invoke(t.Context(), []byte(row.event))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +99,7 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := &caller{do: row.do}
-			output, err := handler(c).Invoke(t.Context(), []byte(row.event))
+			output, err := handler(t, c).Invoke(t.Context(), []byte(row.event))
 			var f *call.Failure
 			if !errors.As(err, &f) || output != nil || f.Name != row.want || !strings.Contains(f.Cause, row.cause) {
 				t.Fatalf("%s, %v; want %s, %s", output, err, row.want, row.cause)
@@ -115,12 +117,13 @@ func TestFailures(t *testing.T) {
 func TestPanicIsLoggedWithoutItsValue(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	c := &caller{do: func(context.Context) (call.Result, error) { panic("secret") }}
-	h := function.New(template.NewRenderer(template.Options{}), c, function.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	value := secrettest.Value(t, "what the call panics with")
+	c := &caller{do: func(context.Context) (call.Result, error) { panic(value) }}
+	h := function.New(template.NewRenderer(template.Options{}), c, function.Options{Logger: evidence.LoggerTo(t, slog.NewTextHandler(&log, nil))})
 	if _, err := h.Invoke(t.Context(), []byte(`{`+item+`,"params":{"id":7},"id":"r-1"}`)); err == nil {
 		t.Error("no error")
 	}
-	if text := log.String(); !strings.Contains(text, "request=r-1 panic=string") || strings.Contains(text, "secret") {
+	if text := log.String(); !strings.Contains(text, "request=r-1 panic=string") || strings.Contains(text, value) {
 		t.Errorf("log: %s", text)
 	}
 }
@@ -152,7 +155,7 @@ func TestBudget(t *testing.T) {
 				defer cancel()
 			}
 			c := &caller{}
-			if _, err := handler(c).Invoke(ctx, []byte(`{`+item+`,"params":{"id":7}`+row.more+`}`)); err != nil {
+			if _, err := handler(t, c).Invoke(ctx, []byte(`{`+item+`,"params":{"id":7}`+row.more+`}`)); err != nil {
 				t.Fatal(err)
 			}
 			if d := c.deadline.Sub(row.want); d < 0 || d > 30*time.Second {
@@ -169,7 +172,7 @@ func TestTraceOfTheContextWins(t *testing.T) {
 	c := &caller{}
 	ctx := telemetry.Extract(t.Context(), closer, "")
 	event := `{` + item + `,"params":{"id":7},"trace":{"traceparent":"` + traceparent + `"}}`
-	if _, err := handler(c).Invoke(ctx, []byte(event)); err != nil {
+	if _, err := handler(t, c).Invoke(ctx, []byte(event)); err != nil {
 		t.Fatal(err)
 	}
 	if c.trace != closer {

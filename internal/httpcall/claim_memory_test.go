@@ -1,7 +1,6 @@
 package httpcall
 
 import (
-	"log/slog"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -17,6 +16,7 @@ import (
 	"callfleet/internal/blob/s3blob"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 )
 
@@ -69,7 +69,7 @@ func TestMemoryOfLargeAnswers(t *testing.T) { // not parallel: it measures the w
 }
 
 func jetStream(t *testing.T) blob.Store {
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Logger: evidence.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

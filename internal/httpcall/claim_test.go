@@ -20,12 +20,13 @@ import (
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 )
 
 // files is a checker on a store of files.
 func files(t testing.TB) *claim.Checker {
 	t.Helper()
-	s, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	s, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

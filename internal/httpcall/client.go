@@ -111,8 +111,8 @@ func (c *Client) Close() {
 }
 
 // Do sends the request until it has an answer that is final, and returns the
-// answer whatever its status. 429, 500, 502, 503, 504 and transport errors are
-// tried again as often as the policy and the deadline of ctx, the budget of
+// answer whatever its status. 429, 500, 502, 503, 504, a 403 that says until when
+// it limits, and transport errors are tried again as often as the policy and the deadline of ctx, the budget of
 // the task, allow; an answer after which no attempt is left is the result.
 //
 // The error is a *call.Failure, or the cause of ctx when ctx was cancelled
@@ -123,7 +123,7 @@ func (c *Client) Do(ctx context.Context, r call.Rendered, idempotencyKey string)
 }
 
 // DoInTurn is Do for calls that share limits: each attempt begins when turns
-// lets it. Answers 429 and 503 that turns holds calls back for are no attempts.
+// lets it. Answers that turns holds calls back for are no attempts.
 // An error of turns that is no *call.Failure is returned as it is. Without
 // turns it is Do.
 func (c *Client) DoInTurn(ctx context.Context, r call.Rendered, idempotencyKey string, turns call.Turns) (call.Result, error) {
@@ -155,7 +155,7 @@ func (c *Client) DoInTurn(ctx context.Context, r call.Rendered, idempotencyKey s
 			}
 			continue
 		}
-		if flt == nil && !retriable(rep.status) {
+		if flt == nil && !rep.retriable() {
 			return p.end(rep)
 		}
 		if err := interrupted(ctx); err != nil {

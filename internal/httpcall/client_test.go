@@ -120,6 +120,39 @@ func TestDoHonoursRetryAfter(t *testing.T) {
 	}
 }
 
+// A 403 is tried again only if it says when.
+func TestForbiddenForAWhile(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		header   map[string]string
+		status   int
+		attempts int
+	}{
+		"of permissions": {nil, 403, 1},
+		"Retry-After":    {map[string]string{"Retry-After": "0"}, 200, 2},
+		"as GitHub":      {map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1000000000"}, 200, 2},
+		"some remain":    {map[string]string{"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "1000000000"}, 403, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int32
+			url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if calls.Add(1) > 1 {
+					return
+				}
+				for k, v := range row.header {
+					w.Header().Set(k, v)
+				}
+				w.WriteHeader(403)
+			})
+			res, err := newClient(t, Options{}).Do(t.Context(), get(url), "")
+			if err != nil || res.StatusCode != row.status || res.Attempts != row.attempts {
+				t.Errorf("got %d after %d attempts, %v, want %d after %d", res.StatusCode, res.Attempts, err, row.status, row.attempts)
+			}
+		})
+	}
+}
+
 func TestDoFailsAtOnceWhenTheWaitDoesNotFit(t *testing.T) {
 	t.Parallel()
 	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {

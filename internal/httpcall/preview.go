@@ -1,6 +1,7 @@
 package httpcall
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,6 +32,38 @@ func (c *Client) Preview(r call.Rendered, idempotencyKey string) (*http.Request,
 		}
 	}
 	return p.request, nil
+}
+
+// WritePreview writes what Preview makes as it would go over the wire. The
+// length of its body is that of the real one; when secrets stand in the body, it
+// has no length that could be told.
+func (c *Client) WritePreview(w io.Writer, r call.Rendered, idempotencyKey string) error {
+	request, err := c.Preview(r, idempotencyKey)
+	if err != nil {
+		return err
+	}
+	length := func(n int64) []byte { return fmt.Appendf(nil, "\r\nContent-Length: %d\r\n", n) }
+	shown, real := length(request.ContentLength), []byte("\r\n")
+	if n, known := bodyLength(r); known {
+		real = length(n)
+	}
+	var wire bytes.Buffer
+	if err := request.Write(&wire); err != nil {
+		return fmt.Errorf("write request: %w", err)
+	}
+	_, err = w.Write(bytes.Replace(wire.Bytes(), shown, real, 1)) // ahead of the body, and of headers of the template
+	return err
+}
+
+func bodyLength(r call.Rendered) (n int64, known bool) {
+	if r.BodyRef != nil {
+		return r.BodyRef.Bytes, true
+	}
+	n = int64(len(r.Body))
+	for _, in := range r.Inserts {
+		n += in.Ref.Bytes
+	}
+	return n, r.Secrets == nil || conceal(string(r.Body), r, inText) == string(r.Body)
 }
 
 // nameInURL writes the names of secrets into a URL that is printed and nothing

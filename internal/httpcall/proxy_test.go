@@ -1,6 +1,7 @@
 package httpcall
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log"
@@ -16,6 +17,7 @@ import (
 
 	"callfleet/internal/call"
 	"callfleet/internal/httpcall/egress"
+	"callfleet/internal/secret/secrettest"
 )
 
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
@@ -71,9 +73,10 @@ func (p *proxy) asked() []string {
 // start serves the proxy and returns options of a client that uses it.
 func (p *proxy) start(t *testing.T, allow string) Options {
 	t.Helper()
+	secrettest.Hide(t, "password of the proxy", proxyPassword)
 	s := httptest.NewServer(p)
 	t.Cleanup(s.Close)
-	at, err := url.Parse(strings.Replace(s.URL, "http://", "http://me:pass@", 1))
+	at, err := url.Parse(strings.Replace(s.URL, "http://", "http://me:"+proxyPassword+"@", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +87,10 @@ func (p *proxy) start(t *testing.T, allow string) Options {
 	return Options{MaxAttempts: 1, Egress: egress.New(egress.Options{Allow: rules, Proxy: func(*url.URL) (*url.URL, error) { return at, nil }})}
 }
 
-const myAuth = "Basic bWU6cGFzcw==" // me:pass
+var (
+	proxyPassword = secrettest.New()
+	myAuth        = "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+proxyPassword))
+)
 
 func TestCallsGoThroughTheProxy(t *testing.T) {
 	t.Parallel()
@@ -260,7 +266,7 @@ func TestProxyThatRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := newClient(t, row.options(t)).Do(t.Context(), get("https://api.example.com/?key=secret"), "")
-			if f := failure(t, err); f.Name != call.ConnectionFailed || !strings.Contains(f.Cause, row.text) || strings.Contains(f.Cause, "pass") {
+			if f := failure(t, err); f.Name != call.ConnectionFailed || !strings.Contains(f.Cause, row.text) || strings.Contains(f.Cause, proxyPassword) {
 				t.Errorf("got %v, want ConnectionFailed with %q", f, row.text)
 			}
 		})

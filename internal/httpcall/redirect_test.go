@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"callfleet/internal/call"
+	"callfleet/internal/secret/secrettest"
 )
 
 // secure is a TLS server, and the client's configuration for it.
@@ -87,9 +88,10 @@ func queryEscape(s string) string { return url.QueryEscape(s) }
 // Credentials in a Location are not the template's.
 func TestRedirectBringsNoCredentials(t *testing.T) {
 	t.Parallel()
+	password := secrettest.Value(t, "password of a Location")
 	other := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "auth:"+r.Header.Get("Authorization")) })
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, strings.Replace(other, "http://", "http://user:pass@", 1), http.StatusFound)
+		http.Redirect(w, r, strings.Replace(other, "http://", "http://user:"+password+"@", 1), http.StatusFound)
 	})
 	if res, err := newClient(t, Options{}).Do(t.Context(), get(url), ""); err != nil || string(res.Body) != `"auth:"` {
 		t.Errorf("got %s, %v, want none", res.Body, err)

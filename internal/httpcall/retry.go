@@ -48,19 +48,46 @@ func (p policy) backoff() *backoff.ExponentialBackOff {
 }
 
 // retriable reports whether an answer asks to be tried again.
-func retriable(status int) bool {
-	switch status {
+func (r reply) retriable() bool {
+	switch r.status {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
 		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
+	case http.StatusForbidden:
+		_, limited := r.asksFor(time.Now())
+		return limited
 	}
 	return false
+}
+
+// asksFor is how long an answer asks to wait. A 403 says so by Retry-After, or as
+// GitHub does, which limits with 403: nothing remains until a point in time.
+// A 403 that says neither is about permissions.
+func (r reply) asksFor(now time.Time) (time.Duration, bool) {
+	d, ok := retryAfter(r.header, now)
+	if ok || r.status != http.StatusForbidden || r.header.Get("X-Ratelimit-Remaining") != "0" {
+		return d, ok
+	}
+	return untilReset(r.header, now)
+}
+
+// untilReset reads X-RateLimit-Reset, in seconds since 1970.
+func untilReset(h http.Header, now time.Time) (time.Duration, bool) {
+	v := strings.TrimSpace(h.Get("X-Ratelimit-Reset"))
+	if !digits(v) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1e9 || n > 1e11 {
+		return 0, false // some APIs give seconds from now, with other answers
+	}
+	return max(time.Unix(n, 0).Sub(serverTime(h, now)), 0), true
 }
 
 // pause is the wait before the next attempt.
 type pause struct {
 	length time.Duration
-	asked  bool // by the server, with Retry-After
+	asked  bool // by the server
 }
 
 // fits reports whether an attempt can still begin after the pause.
@@ -76,7 +103,7 @@ func (p *plan) next(rep reply, flt *fault) (wait pause, more bool) {
 		return pause{}, false
 	}
 	if flt == nil {
-		if d, ok := retryAfter(rep.header, time.Now()); ok {
+		if d, ok := rep.asksFor(time.Now()); ok {
 			return pause{length: d, asked: true}, true
 		}
 	}
@@ -105,10 +132,15 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	if err != nil {
 		return 0, false
 	}
+	return max(at.Sub(serverTime(h, now)), 0), true
+}
+
+// serverTime is the answer's Date, or now.
+func serverTime(h http.Header, now time.Time) time.Time {
 	if date, err := http.ParseTime(textproto.TrimString(h.Get("Date"))); err == nil {
-		now = date
+		return date
 	}
-	return max(at.Sub(now), 0), true
+	return now
 }
 
 func digits(s string) bool {

@@ -42,8 +42,8 @@ func attemptOf(rep reply, flt *fault) call.Attempt {
 		return call.Attempt{Failure: flt.name}
 	}
 	a := call.Attempt{Status: rep.status}
-	if retriable(rep.status) {
-		a.RetryAfter, a.Asked = retryAfter(rep.header, time.Now())
+	if rep.retriable() {
+		a.RetryAfter, a.Asked = rep.asksFor(time.Now())
 	}
 	return a
 }

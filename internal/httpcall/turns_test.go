@@ -77,11 +77,21 @@ func TestTurns(t *testing.T) {
 func TestAttemptOf(t *testing.T) {
 	t.Parallel()
 	after := http.Header{"Retry-After": {"7"}}
+	reset := func(remaining, at string) http.Header {
+		return http.Header{"X-Ratelimit-Remaining": {remaining}, "X-Ratelimit-Reset": {at}, "Date": {"Sun, 09 Sep 2001 01:46:41 GMT"}}
+	}
 	got := []call.Attempt{
 		attemptOf(reply{status: 429, header: after}, nil), attemptOf(reply{status: 200, header: after}, nil),
 		attemptOf(reply{status: 503}, nil), attemptOf(reply{}, &fault{name: call.Timeout}),
+		attemptOf(reply{status: 403, header: after}, nil), attemptOf(reply{status: 403, header: reset("0", "1000000061")}, nil),
+		attemptOf(reply{status: 403}, nil), attemptOf(reply{status: 403, header: reset("5", "1000000061")}, nil),
+		attemptOf(reply{status: 403, header: reset("0", "soon")}, nil), attemptOf(reply{status: 403, header: reset("0", "60")}, nil),
+		attemptOf(reply{status: 403, header: reset("0", "1000000000")}, nil), attemptOf(reply{status: 429, header: reset("0", "1000000061")}, nil),
 	}
-	want := []call.Attempt{{Status: 429, RetryAfter: 7 * time.Second, Asked: true}, {Status: 200}, {Status: 503}, {Failure: call.Timeout}}
+	want := []call.Attempt{{Status: 429, RetryAfter: 7 * time.Second, Asked: true}, {Status: 200}, {Status: 503}, {Failure: call.Timeout},
+		{Status: 403, RetryAfter: 7 * time.Second, Asked: true}, {Status: 403, RetryAfter: time.Minute, Asked: true},
+		{Status: 403}, {Status: 403}, {Status: 403}, {Status: 403}, {Status: 403, Asked: true}, {Status: 429},
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"callfleet/internal/evidence"
 )
 
 // journal notes what services do, in order.
@@ -58,10 +59,10 @@ type bundle struct {
 	result  chan error
 }
 
-func setup(o Options) *bundle {
+func setup(t *testing.T, o Options) *bundle {
 	b := &bundle{signals: make(chan os.Signal, 2), result: make(chan error, 1)}
 	o.Signals = b.signals
-	o.Logger = slog.New(slog.DiscardHandler)
+	o.Logger = evidence.Logger(t)
 	b.Group = NewGroup(o)
 	return b
 }
@@ -76,7 +77,7 @@ func (b *bundle) start(ctx context.Context) {
 func TestServicesStartInOrderAndStopInReverse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		b.Add(b.service("a"), b.service("b"))
 		ctx, cancel := context.WithCancel(t.Context())
 		b.start(ctx)
@@ -99,7 +100,7 @@ func TestServicesStartInOrderAndStopInReverse(t *testing.T) {
 func TestNextServiceWaitsUntilFormerIsReady(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		begin := time.Now()
 		slow := b.service("slow")
 		slow.Ready = func(context.Context) error {
@@ -131,7 +132,7 @@ func TestNextServiceWaitsUntilFormerIsReady(t *testing.T) {
 func TestServiceThatIsNeverReadyFailsTheStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{StartTimeout: 5 * time.Second})
+		b := setup(t, Options{StartTimeout: 5 * time.Second})
 		stuck := b.service("stuck")
 		stuck.Ready = func(context.Context) error { return errors.New("no broker") }
 		b.Add(b.service("a"), stuck, b.service("never"))
@@ -149,7 +150,7 @@ func TestServiceThatIsNeverReadyFailsTheStart(t *testing.T) {
 func TestFirstErrorWinsWithItsService(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		errBroken, errLater := errors.New("broken pipe"), errors.New("later")
 		later := b.service("later")
 		later.Stop = func(context.Context) error { return errLater }
@@ -168,7 +169,7 @@ func TestFirstErrorWinsWithItsService(t *testing.T) {
 func TestFailedStartStopsOnlyWhatWasStarted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		bad := b.service("bad")
 		bad.Start = func(context.Context) error { return errors.New("port taken") }
 		b.Add(b.service("a"), bad, b.service("c"))
@@ -183,7 +184,7 @@ func TestFailedStartStopsOnlyWhatWasStarted(t *testing.T) {
 func TestFinishedServiceEndsTheGroup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		b.Add(b.service("a"), Service{Name: "job", Run: func(context.Context) error { return nil }})
 		b.start(t.Context())
 		if err := <-b.result; err != nil {
@@ -196,7 +197,7 @@ func TestFinishedServiceEndsTheGroup(t *testing.T) {
 func TestSignalDrainsAndIsTheCause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		var cause error
 		b.Add(Service{Name: "a", Run: func(ctx context.Context) error {
 			<-ctx.Done()
@@ -221,7 +222,7 @@ func TestSignalDrainsAndIsTheCause(t *testing.T) {
 func TestDrainDeadlineNamesWhoStillRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{Drain: 10 * time.Second})
+		b := setup(t, Options{Drain: 10 * time.Second})
 		release := make(chan struct{})
 		var drained error
 		b.Add(b.service("a"),
@@ -256,7 +257,7 @@ func TestDrainDeadlineNamesWhoStillRuns(t *testing.T) {
 func TestSecondSignalStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		var drained error
 		b.Add(Service{Name: "slow", Run: func(ctx context.Context) error {
 			<-DrainContext(ctx).Done()
@@ -284,7 +285,7 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 func TestSignalWhileStartingStopsTheStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		waiting := b.service("waiting")
 		waiting.Start = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		b.Add(b.service("a"), waiting, b.service("c"))
@@ -315,7 +316,7 @@ func TestStuckServicesAreLeft(t *testing.T) {
 			"stop, deadline":       {Service{Name: "x", Stop: stuck}, 1, "drain deadline passed after 25s: still running: x"},
 			"run, deadline":        {Service{Name: "x", Run: stuck}, 1, "drain deadline passed after 25s: still running: x"},
 		} {
-			b := setup(Options{})
+			b := setup(t, Options{})
 			b.Add(b.service("a"), row.service)
 			b.start(t.Context())
 			for range row.signals {
@@ -337,7 +338,7 @@ func TestStuckServicesAreLeft(t *testing.T) {
 func TestErrorWhileDrainingIsReturned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		b.Add(Service{Name: "a", Run: func(ctx context.Context) error {
 			<-ctx.Done()
 			return errors.New("flush: disk full")

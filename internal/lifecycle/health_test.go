@@ -22,7 +22,7 @@ func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 func TestHealthFollowsTheGroup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		var broken atomic.Bool
 		queue := b.service("queue")
 		queue.Ready = func(context.Context) error {
@@ -78,7 +78,7 @@ func TestHealthFollowsTheGroup(t *testing.T) {
 func TestSlowReadyCheckIsCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(Options{})
+		b := setup(t, Options{})
 		var asked atomic.Bool
 		slow := b.service("slow")
 		slow.Ready = func(ctx context.Context) error {

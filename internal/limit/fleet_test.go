@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/limit/store"
 	"callfleet/internal/limit/store/memory"
 )
@@ -74,7 +74,7 @@ func (f *fleet) set(key string, p Policy) {
 func (f *fleet) join(id string) *member {
 	f.Helper()
 	alive, kill := context.WithCancel(f.Context())
-	l, err := New(mortal{distant{f.store, f.away}, alive}, Options{ID: id, Logger: slog.New(slog.DiscardHandler)})
+	l, err := New(mortal{distant{f.store, f.away}, alive}, Options{ID: id, Logger: evidence.Logger(f)})
 	if err != nil {
 		f.Fatal(err)
 	}

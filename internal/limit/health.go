@@ -33,7 +33,7 @@ func judge(a call.Attempt) verdict {
 		return broken
 	case a.Failure != "":
 		return nothing
-	case a.Status == 429, a.Status == 503 && a.Asked:
+	case a.Status == 429, (a.Status == 503 || a.Status == 403) && a.Asked: // GitHub limits with 403
 		return busy
 	case a.Status == 503:
 		return away

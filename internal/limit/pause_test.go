@@ -23,6 +23,17 @@ func busyOnce(first call.Attempt) func(time.Time) call.Attempt {
 	}
 }
 
+// A 403 pauses a key if it says for how long, and is no sign of trouble else.
+func TestForbidden(t *testing.T) {
+	t.Parallel()
+	if got := judge(call.Attempt{Status: 403, RetryAfter: time.Minute, Asked: true}); got != busy {
+		t.Errorf("403 for a minute: %d, want busy", got)
+	}
+	if got := judge(call.Attempt{Status: 403}); got != passed {
+		t.Errorf("403: %d, want passed", got)
+	}
+}
+
 func TestRetryAfterPausesTheWholeFleet(t *testing.T) {
 	t.Parallel()
 	for name, p := range map[string]Policy{"no policy": {}, "rate": {Rate: 100}, "concurrency": {Concurrency: 20}} {

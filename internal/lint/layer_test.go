@@ -79,6 +79,16 @@ var bans = []ban{
 		plants:  []string{"internal/worker", "internal/app", "cmd/worker"},
 	},
 	{
+		name: "evidence is for tests", from: []string{"..."},
+		except: []string{
+			"internal/evidence/...", "internal/secret/secrettest", "internal/telemetry/otlptest", "internal/stepfn/stepfntest",
+			"scripts/secretscan",
+		},
+		imports: append(ours("evidence"), Module+"/internal/secret/secrettest"),
+		reason:  "a program that keeps what it shows, and secrets for tests, would be a leak itself",
+		plants:  []string{"internal/worker", "internal/app", "cmd/worker"},
+	},
+	{
 		name: "templates have one engine", from: []string{"..."}, except: []string{"internal/template/..."}, tests: true,
 		imports: []string{"github.com/flosch/pongo2/...", "github.com/nikolalohinski/gonja/...", "text/template", "html/template"},
 		reason:  "the sandbox around the engine holds only where nothing else uses it",

@@ -13,8 +13,9 @@ var parallelExceptions = []exception{
 	{"internal/producer/callfile/callfile_test.go TestMemoryDoesNotGrowWithTheFile", "measures the memory of the whole process"},
 }
 
-// testBreaches wants t.Parallel first in every test and subtest, and no sleep:
-// a test waits for an event, or for the clock of a synctest bubble.
+// testBreaches wants t.Parallel first in every test and subtest, no sleep, for a
+// test waits for an event, or for the clock of a synctest bubble, and no log that
+// the search for secrets does not see.
 func testBreaches(files []*File) []finding {
 	var found []finding
 	for _, f := range files {
@@ -32,6 +33,7 @@ func testBreaches(files []*File) []finding {
 			}
 			found = append(found, subtests(f, fn, key)...)
 			found = append(found, sleeps(f, fn, key)...)
+			found = append(found, discards(f, fn, key)...)
 		}
 	}
 	return found
@@ -94,6 +96,18 @@ func sleeps(f *File, fn *ast.FuncDecl, key string) []finding {
 	return found
 }
 
+// discards finds slog.DiscardHandler.
+func discards(f *File, fn *ast.FuncDecl, key string) []finding {
+	var found []finding
+	ast.Inspect(fn, func(n ast.Node) bool {
+		if f.NameOf("log/slog") != "" && selected(n, f.NameOf("log/slog")) == "DiscardHandler" {
+			found = append(found, finding{key, at(f, f.Line(n), "%s throws a log away: evidence.Logger(t) keeps it for scripts/secretscan", fn.Name.Name)})
+		}
+		return true
+	})
+	return found
+}
+
 func TestTests(t *testing.T) {
 	t.Parallel()
 	report(t, testBreaches(load(t)), parallelExceptions)
@@ -116,11 +130,12 @@ func TestTestsCanFail(t *testing.T) {
 		"helper":            {`func TestingThing(n int) {}`, 0},
 		"fuzz":              {`func FuzzX(f *testing.F) { f.Fuzz(func(t *testing.T, s string) {}) }`, 0},
 		"sleep":             {`func help() { time.Sleep(1) }`, 1},
+		"discarded log":     {`func help() { slog.New(slog.DiscardHandler) }`, 1},
 		"sleep in a bubble": {`func TestX(t *testing.T) { t.Parallel(); synctest.Test(t, func(t *testing.T) { time.Sleep(1) }) }`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := "package p\n\nimport (\n\"testing\"\n\"testing/synctest\"\n\"time\"\n)\n\n" + row.body + "\n"
+			text := "package p\n\nimport (\n\"log/slog\"\n\"testing\"\n\"testing/synctest\"\n\"time\"\n)\n\n" + row.body + "\n"
 			if got := testBreaches(plant(t, "p/a_test.go", text)); len(got) != row.want {
 				t.Errorf("%d findings, want %d: %v", len(got), row.want, got)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 )
 
@@ -188,7 +189,7 @@ func TestListen(t *testing.T) {
 func TestListensOnlyOnLoopback(t *testing.T) {
 	t.Parallel()
 	for _, listen := range []string{"0.0.0.0:0", "[::]:0", "10.0.0.1:4222", "example.com:4222"} {
-		_, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: listen})
+		_, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: listen})
 		if err == nil || !strings.Contains(err.Error(), "loopback") {
 			t.Errorf("listen on %s: %v: want a refusal", listen, err)
 		}
@@ -215,7 +216,7 @@ func TestMistakesAreReportedTogether(t *testing.T) {
 func TestQuiet(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	srv := start(t, natsembed.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	srv := start(t, natsembed.Options{Logger: evidence.LoggerTo(t, slog.NewTextHandler(&log, nil))})
 	if err := store(srv, "x"); err != nil {
 		t.Fatal(err)
 	}

@@ -8,13 +8,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"callfleet/internal/evidence"
 )
 
 func TestOneOutageIsTwoLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		l := New(Options{Failing: "failing", Working: "working", Quiet: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(&text, nil))})
+		l := New(Options{Failing: "failing", Working: "working", Quiet: 10 * time.Second, Logger: evidence.LoggerTo(t, slog.NewTextHandler(&text, nil))})
 		fail := func() { l.Failed(t.Context(), errors.New("no answer"), "request", "r-1") }
 		wantLines := func(n int) {
 			t.Helper()
@@ -51,7 +53,7 @@ func TestLongOutageIsToldEachMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		l := New(Options{Failing: "failing", Quiet: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(&text, nil))})
+		l := New(Options{Failing: "failing", Quiet: 10 * time.Second, Logger: evidence.LoggerTo(t, slog.NewTextHandler(&text, nil))})
 		for range 130 {
 			l.Failed(t.Context(), errors.New("no answer"))
 			time.Sleep(time.Second)

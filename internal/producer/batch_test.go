@@ -14,7 +14,9 @@ import (
 	"callfleet/internal/batch"
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/producer/callfile"
+	"callfleet/internal/telemetry/otlptest"
 	"callfleet/internal/template/itemjson"
 	"callfleet/internal/template/store"
 )
@@ -31,7 +33,7 @@ type batchFleet struct {
 
 func newBatchFleet(t *testing.T) *batchFleet {
 	t.Helper()
-	files, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	files, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,6 +285,47 @@ func TestResumedBatchesDoNotChange(t *testing.T) {
 	if r := f.results(o)[5]; r.Error != string(BadInput) {
 		t.Errorf("%+v", r)
 	}
+}
+
+// A call that pins a version which is not there was never in a batch: a resumed
+// run gives the others the places, and the traces, that they had.
+func TestResumedBatchesDoNotHaveUnknownVersions(t *testing.T) {
+	t.Parallel()
+	f := newBatchFleet(t)
+	o := f.options("calls.jsonl", `{"templateName":"t","method":"GET","templateVersion":9}`+"\n"+jsonCalls(40))
+	o.PerExecution = 50
+	half := map[string]string{"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"}
+	o.Tracers = tracers(t, otlptest.Start(t), half).TracerProvider()
+	d := f.deps()
+	wire := &recorder{Publisher: d.Queue, bodies: map[string]string{}}
+	d.Queue, d.Checker = wire, NewChecker(noVersions{})
+	p, err := New(d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.fault = crashAt("batch-published", 1, nil)
+	if _, err := p.Run(t.Context()); !errors.Is(err, errCrash) {
+		t.Fatalf("run: %v, want a crash", err)
+	}
+	f.serve()
+	o.Resume = true
+	sum, err := f.run(d, o)
+	if err != nil || sum.OK != 40 || sum.Failed != 1 || wire.again != 1 || len(wire.other) > 0 {
+		t.Fatalf("%+v, %v; %d came again, %q with other bytes", sum, err, wire.again, wire.other)
+	}
+	if r := f.results(o)[1]; r.Error != string(call.TemplateNotFound) {
+		t.Errorf("%+v", r)
+	}
+}
+
+// noVersions has every template, and no version of any.
+type noVersions struct{ oneTemplate }
+
+func (noVersions) Get(_ context.Context, k store.Key) (store.Item, error) {
+	if _, pinned := k.Cut(); pinned > 0 {
+		return store.Item{}, store.ErrNotFound
+	}
+	return store.Item{Key: k, Attributes: json.RawMessage(`{"PK":{"S":"t"},"SK":{"S":"GET"},"url":{"S":"http://x/"}}`)}, nil
 }
 
 type oneTemplate json.RawMessage

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/natsqueue"
@@ -16,7 +17,7 @@ import (
 // BenchmarkRun is a whole run against a fleet that answers at once: publish,
 // track, write. The fleet shares the processor.
 func BenchmarkRun(b *testing.B) {
-	server, err := natsembed.Start(natsembed.Options{StoreDir: b.TempDir()})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(b)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/producer/report"
@@ -51,8 +51,8 @@ type fleet struct {
 // newFleet starts a broker; serve starts the fleet on it.
 func newFleet(t *testing.T, listen string) *fleet {
 	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: listen, Logger: quiet})
+	quiet := evidence.Logger(t)
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: listen, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func newFleet(t *testing.T, listen string) *fleet {
 		t.Fatal(err)
 	}
 	return &fleet{
-		t: t, server: server, broker: broker, dir: t.TempDir(), answer: succeed, started: map[string][]byte{},
+		t: t, server: server, broker: broker, dir: evidence.Dir(t), answer: succeed, started: map[string][]byte{},
 	}
 }
 
@@ -169,7 +169,7 @@ func optionsIn(t testing.TB, dir, name, text string) Options {
 	}
 	return Options{
 		File: path, Root: filepath.Join(dir, "runs"), Results: filepath.Join(dir, "results.jsonl"), Run: "r",
-		Log: slog.New(slog.DiscardHandler),
+		Log: evidence.Logger(t),
 	}
 }
 

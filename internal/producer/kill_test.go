@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/queue/natsqueue"
 )
 
@@ -52,7 +52,7 @@ func runChild(c childOptions) error {
 	}
 	p, err := New(Deps{Queue: requests, Encoder: Workflow{}, Feed: feedOf(broker)}, Options{
 		File: c.File, Root: c.Root, Results: c.Results, Run: "r", Resume: c.Resume, Batch: 16, Window: 200,
-		Log: slog.New(slog.DiscardHandler),
+		Log: evidence.LoggerAs("a run that is killed"),
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"callfleet/internal/call"
 	"callfleet/internal/producer/callfile"
 	"callfleet/internal/producer/journal"
 	"callfleet/internal/producer/report"
@@ -25,7 +26,7 @@ type session struct {
 	path    string // of the call file
 	journal *journal.Run
 	state   *journal.State // what earlier processes did; read only after begin
-	refused journal.Lines  // those that were bad input; read only after begin
+	refused journal.Lines  // those that Checker has refused, or were bad input; read only after begin
 	tracing *span.Maker
 	open    *window.Window
 	checker requestid.Checker
@@ -136,7 +137,8 @@ func (s *session) resume() error {
 // recall takes up a result of an earlier process.
 func (s *session) recall(r journal.Result) {
 	s.stats.Add(r)
-	if r.Error == string(BadInput) {
+	// A result without times is of a call that was not published.
+	if e := call.FailureName(r.Error); r.Durations == nil && (e == BadInput || e == call.TemplateNotFound) {
 		s.refused.Add(r.Line)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/natsqueue"
@@ -26,19 +26,19 @@ type bundle struct {
 	broker *natsqueue.Broker
 	events *natsqueue.Consumer
 	put    *natsqueue.Publisher
-	feed   *natsqueue.Publisher
+	feed   *natsqueue.FeedPublisher
 	opts   relay.Options
 }
 
 func setup(t testing.TB, o natsqueue.ConsumerOptions) *bundle {
 	t.Helper()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir()})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t)})
 	must(t, err)
 	t.Cleanup(server.Shutdown)
 	nc, err := server.Connect()
 	must(t, err)
 	t.Cleanup(nc.Close)
-	b := &bundle{opts: relay.Options{Logger: slog.New(slog.DiscardHandler)}}
+	b := &bundle{opts: relay.Options{Logger: evidence.Logger(t)}}
 	b.broker, err = natsqueue.New(t.Context(), nc, natsqueue.Options{})
 	must(t, err)
 	b.events, err = b.broker.Consumer(t.Context(), "events", o)

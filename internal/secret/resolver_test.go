@@ -3,6 +3,7 @@ package secret
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"callfleet/internal/evidence"
+	"callfleet/internal/secret/secrettest"
 )
 
 func newResolver(t *testing.T, o Options) *Resolver {
@@ -30,6 +34,7 @@ func environment(list map[string]string) map[string]Source {
 func refused(t *testing.T, r *Resolver, reference, why string, permanent bool) {
 	t.Helper()
 	v, err := r.Get(t.Context(), reference)
+	evidence.Write(t, evidence.Result, fmt.Sprint(v, err))
 	var e *Error
 	if !errors.As(err, &e) || e.Reference != reference || !strings.Contains(e.Reason, why) || e.Permanent != permanent || v.Reveal() != "" {
 		t.Errorf("%s: %q, %v, want a refusal with %q, permanent %v", reference, v.Reveal(), err, why, permanent)
@@ -39,13 +44,14 @@ func refused(t *testing.T, r *Resolver, reference, why string, permanent bool) {
 // A template author must not read what the worker has for itself.
 func TestWorkersOwnEnvironmentIsRefused(t *testing.T) {
 	t.Parallel()
-	r := newResolver(t, Options{Sources: environment(map[string]string{"AWS_SECRET_ACCESS_KEY": "own", "CALLFLEET_SECRET_A": "a"})})
+	own, a := secrettest.Value(t, "own"), secrettest.Value(t, "A")
+	r := newResolver(t, Options{Sources: environment(map[string]string{"AWS_SECRET_ACCESS_KEY": own, "CALLFLEET_SECRET_A": a})})
 	refused(t, r, "secret://env/AWS_SECRET_ACCESS_KEY", "CALLFLEET_SECRETS_ALLOW", true)
 	refused(t, r, "secret://env/CALLFLEET_SECRET_B", "not set", true)
 	refused(t, r, "secret://ssm/callfleet/a", "resolves no secrets of this kind", true)
 	refused(t, r, "secret://file/a", "CALLFLEET_SECRETS_DIR", true)
 	refused(t, r, "nonsense", "reference", true)
-	if v, err := r.Get(t.Context(), "secret://env/CALLFLEET_SECRET_A"); err != nil || v.Reveal() != "a" {
+	if v, err := r.Get(t.Context(), "secret://env/CALLFLEET_SECRET_A"); err != nil || v.Reveal() != a {
 		t.Errorf("got %q, %v", v.Reveal(), err)
 	}
 }
@@ -53,9 +59,10 @@ func TestWorkersOwnEnvironmentIsRefused(t *testing.T) {
 func TestDirectory(t *testing.T) {
 	t.Parallel()
 	outside, dir := t.TempDir(), t.TempDir()
+	token, linked := secrettest.Value(t, "token"), secrettest.Value(t, "linked")
 	for name, text := range map[string]string{
-		filepath.Join(outside, "passwd"): "root", filepath.Join(dir, "token"): "t0ken\r\n", filepath.Join(dir, "empty"): "\n",
-		filepath.Join(dir, "large"): strings.Repeat("x", maxFile+1), filepath.Join(dir, "..data"): "linked",
+		filepath.Join(outside, "passwd"): secrettest.Value(t, "passwd"), filepath.Join(dir, "token"): token + "\r\n", filepath.Join(dir, "empty"): "\n",
+		filepath.Join(dir, "large"): strings.Repeat("x", maxFile+1), filepath.Join(dir, "..data"): linked,
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -67,7 +74,7 @@ func TestDirectory(t *testing.T) {
 		}
 	}
 	r := newResolver(t, Options{Sources: map[string]Source{File: Directory(dir)}})
-	for name, want := range map[string]string{"token": "t0ken", "in": "linked"} {
+	for name, want := range map[string]string{"token": token, "in": linked} {
 		if v, err := r.Get(t.Context(), "secret://file/"+name); err != nil || v.Reveal() != want {
 			t.Errorf("%s: %q, %v, want %q", name, v.Reveal(), err, want)
 		}
@@ -84,13 +91,14 @@ func TestDirectory(t *testing.T) {
 
 func TestMembers(t *testing.T) {
 	t.Parallel()
+	user, text := secrettest.Value(t, "user"), secrettest.Value(t, "text")
 	r := newResolver(t, Options{Sources: map[string]Source{SecretsManager: SourceFunc(func(_ context.Context, name string) (string, error) {
 		if name == "callfleet/text" {
-			return "no JSON", nil
+			return "no JSON " + text, nil
 		}
-		return `{"user":"u","port":5432,"on":true,"nothing":null,"deep":{},"empty":""}`, nil
+		return `{"user":"` + user + `","port":5432,"on":true,"nothing":null,"deep":{},"empty":""}`, nil
 	})}})
-	for key, want := range map[string]string{"user": "u", "port": "5432", "on": "true"} {
+	for key, want := range map[string]string{"user": user, "port": "5432", "on": "true"} {
 		if v, err := r.Get(t.Context(), "secret://secretsmanager/callfleet/db#"+key); err != nil || v.Reveal() != want {
 			t.Errorf("%s: %q, %v, want %q", key, v.Reveal(), err, want)
 		}

@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"callfleet/internal/evidence"
+	"callfleet/internal/secret/secrettest"
 )
 
 func TestValueHidesItself(t *testing.T) {
 	t.Parallel()
-	const plain = "hunter2-hunter2"
+	plain := secrettest.Value(t, "plain")
 	v := Of(plain)
 	inside := struct {
 		hidden Value
@@ -39,10 +42,11 @@ func TestValueHidesItself(t *testing.T) {
 	}
 	var logs bytes.Buffer
 	for _, h := range []slog.Handler{slog.NewTextHandler(&logs, nil), slog.NewJSONHandler(&logs, nil)} {
-		slog.New(h).Info("text", "value", v, "pointer", &v, "inside", inside, "error", fmt.Errorf("with %v", v))
+		evidence.LoggerTo(t, h).Info("text", "value", v, "pointer", &v, "inside", inside, "error", fmt.Errorf("with %v", v))
 	}
 	out.Write(logs.Bytes())
-	for _, form := range []string{plain, fmt.Sprintf("%x", plain), fmt.Sprintf("%X", plain), "hunter"} {
+	evidence.Write(t, evidence.Output, out.String())
+	for _, form := range []string{plain, fmt.Sprintf("%x", plain), fmt.Sprintf("%X", plain), secrettest.Marker} {
 		if strings.Contains(out.String(), form) {
 			t.Errorf("shows %q in\n%s", form, out.String())
 		}

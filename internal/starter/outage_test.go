@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/natsqueue"
 	"callfleet/internal/stepfn"
@@ -29,7 +30,7 @@ func setupOutage(t *testing.T, maxDeliver int) (*bundle, *journal) {
 	must(t, err)
 	t.Cleanup(func() { b.requests.Close() })
 	log := &journal{}
-	b.opts.Logger = slog.New(slog.NewJSONHandler(log, nil))
+	b.opts.Logger = evidence.LoggerTo(t, slog.NewJSONHandler(log, nil))
 	return b, log
 }
 

@@ -36,7 +36,7 @@ func (s *Starter) handle(ctx context.Context, d *queue.Delivery) {
 		ctx = telemetry.Extract(ctx, req.Trace.Parent, req.Trace.State)
 	}
 	ctx, span := s.tracer.Start(ctx, "process requests", trace.WithSpanKind(trace.SpanKindConsumer))
-	defer span.End()
+	defer telemetry.End(span)
 	if span.IsRecording() {
 		span.SetAttributes(
 			attribute.String("messaging.system", s.opts.System),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/natsqueue"
@@ -37,13 +37,13 @@ type bundle struct {
 
 func setup(t testing.TB, lease time.Duration) *bundle {
 	t.Helper()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir()})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t)})
 	must(t, err)
 	t.Cleanup(server.Shutdown)
 	nc, err := server.Connect()
 	must(t, err)
 	t.Cleanup(nc.Close)
-	b := &bundle{sfn: stepfntest.New(t), opts: starter.Options{Logger: slog.New(slog.DiscardHandler)}}
+	b := &bundle{sfn: stepfntest.New(t), opts: starter.Options{Logger: evidence.Logger(t)}}
 	b.broker, err = natsqueue.New(t.Context(), nc, natsqueue.Options{})
 	must(t, err)
 	b.requests, err = b.broker.Consumer(t.Context(), "requests", natsqueue.ConsumerOptions{Lease: lease})
@@ -366,7 +366,7 @@ func TestSpanIsChildOfTheRequest(t *testing.T) {
 	t.Parallel()
 	b := setup(t, time.Minute)
 	spans := tracetest.NewSpanRecorder()
-	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans), trace.WithSpanProcessor(evidence.Spans(t)))
 	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
 	b.opts.TracerProvider = tp
 	b.send(t, `{"id":"run-1","templateName":"get","method":"GET","trace":{"traceparent":"00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"}}`)

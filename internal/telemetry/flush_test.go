@@ -3,11 +3,11 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"testing"
 	"time"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/telemetry/otlptest"
 )
 
@@ -44,7 +44,7 @@ func TestFlushEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	tel, err := New(t.Context(), Options{Service: "lambda", Logger: slog.New(slog.DiscardHandler), Getenv: vars("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+silent.Addr().String())})
+	tel, err := New(t.Context(), Options{Service: "lambda", Logger: evidence.Logger(t), Getenv: vars("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+silent.Addr().String())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/telemetry/otlptest"
 )
 
@@ -138,7 +139,7 @@ func TestAttributesOfThePlace(t *testing.T) {
 	t.Parallel()
 	rcv := otlptest.Start(t)
 	tel, err := New(t.Context(), Options{
-		Service: "worker", Logger: slog.New(slog.DiscardHandler), Getenv: rcv.Getenv(map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "cloud.region=mine"}),
+		Service: "worker", Logger: evidence.Logger(t), Getenv: rcv.Getenv(map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "cloud.region=mine"}),
 		Attributes: map[string]string{"service.instance.id": "task-1", "cloud.region": "us-west-2", "aws.ecs.task.id": "task-1"},
 	})
 	if err != nil {
@@ -300,7 +301,7 @@ func TestSilentCollectorBlocksNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = lis.Close() })
-	tel, err := New(t.Context(), Options{Service: "worker", Logger: slog.New(slog.DiscardHandler), Getenv: vars(
+	tel, err := New(t.Context(), Options{Service: "worker", Logger: evidence.Logger(t), Getenv: vars(
 		"OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+lis.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")})
 	if err != nil {
 		t.Fatalf("New: %v", err)

@@ -37,7 +37,7 @@ func TestForm(t *testing.T) {
 		{`{"a": "{{ v }}", "b": "x y", "n": 3.0, "yes": true}`, `{"v": "1&2=3"}`, "a=1%262%3D3&b=x+y&n=3.0&yes=true"},
 		{`{"tag": ["a", "{{ v }}", 2], "metadata[order id]": "{{ v }}"}`, `{"v": "é"}`, "tag=a&tag=%C3%A9&tag=2&metadata%5Border+id%5D=%C3%A9"},
 		{`[{"name": "b", "value": "1"}, {"name": "a", "value": "{{ v }}"}, {"name": "b", "value": 2}]`, `{"v": ""}`, "b=1&a=&b=2"},
-		{`{"a": "{{ v|tojson }}"}`, `{"v": {"x": [1]}}`, "a=%7B%22x%22%3A%5B1%5D%7D"},
+		{`{"a": "{{ v|tojson }}"}`, `{"v": {"x": [1]}}`, "a=%7B%22x%22%3A+%5B1%5D%7D"},
 		{`{"a": "{{ v|safe }}"}`, `{"v": "&"}`, "a=%26"},
 		{`{}`, `{}`, ""},
 	} {

@@ -20,6 +20,9 @@ func (p *parser) declared(t *Template, attributes *itemjson.Attribute) {
 	t.example = p.object(attributes, "example")
 }
 
+// Example is the params to try the template with, nil when it has none.
+func (t *Template) Example() json.RawMessage { return t.example }
+
 // object reads an attribute of type M as the JSON object it stands for.
 func (p *parser) object(attributes *itemjson.Attribute, name string) json.RawMessage {
 	a := attributes.Get(name)

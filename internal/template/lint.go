@@ -39,14 +39,19 @@ func Lint(raw json.RawMessage) (t *Template, warnings []Problem, _ error) {
 	return t, warnings, nil
 }
 
-// names finds names that are not among the declared params, and keys that are
-// params.
+// names finds names that are not among the declared params or that Jinja2 reads
+// otherwise, and keys that are params.
 func (p *parser) names(t *Template) {
 	for _, text := range p.texts {
 		for _, use := range text.program.Names() {
 			if t.schema != nil && !use.Asks && t.schema.Missing(use.Path) {
 				p.problems = append(p.problems, Problem{Attribute: text.attribute, Line: use.Line, Column: use.Column,
 					Message: strings.Join(use.Path, ".") + " is not among the params that the template declares"})
+			}
+		}
+		for _, d := range text.program.Differences() {
+			if d.Loop == nil || t.schema == nil || !t.schema.IsList(d.Loop) {
+				p.warn(text.attribute, d.Line, d.Column, d.Message)
 			}
 		}
 		for _, use := range text.program.Keys() {

@@ -50,6 +50,15 @@ func TestLint(t *testing.T) {
 		{"key in a header", `"url":"https://h/","headers":{"X-Api-Key":"abc"}`, "warning: headers.X-Api-Key: line 1 column 1: holds a credential"},
 		{"known key in the payload", "\"url\":\"https://h/\",\"payload\":\"a\\nb ghp_abcdefghijkl\"", "warning: payload: line 2 column 3: holds what looks like a secret"},
 		{"known key in the URL", `"url":"https://h/?k=AIzaSyabcdefgh"`, "warning: url: line 1 column 14: holds what looks like a secret"},
+		{"two names over an object", `"url":"https://h/{% for k, v in user %}{{ k }}{{ v }}{% endfor %}",` + declared, "warning: url: line 1 column 26: a loop with two names over an object is pongo2's, Jinja2 takes the names in it apart: write user.items()"},
+		{"two names over items", `"url":"https://h/{% for k, v in user.items() %}{{ k }}{{ v }}{% endfor %}",` + declared, ""},
+		{"two names over a declared list", `"url":"https://h/{% for a, b in tags %}{{ a }}{{ b }}{% endfor %}",` + declared, ""},
+		{"two names over a list that is written out", `"url":"https://h/{% for a, b in [[1, 2]] %}{{ a }}{{ b }}{% endfor %}",` + declared, ""},
+		{"two names over what is not declared", `"url":"https://h/{% for a, b in x.y %}{{ a }}{{ b }}{% endfor %}"`, "warning: url: line 1 column 28: a loop with two names over an object"},
+		{"null is no param", `"url":"https://h/{{ id if id != null else \"x\" }}",` + declared, ""},
+		{"two names in jinja2", `"engine":"jinja2","url":"https://h/{% for a, b in x %}{{ a }}{{ b }}{% endfor %}"`, ""},
+		{"member that is a method", `"url":"https://h/{{ order.items|length }}"`, `warning: url: line 1 column 20: order.items is a method in Jinja2, whatever the object holds: write order["items"]`},
+		{"member by its name", `"url":"https://h/{{ order[\"items\"]|length }}"`, ""},
 		{"key as a param", `"url":"https://h/","headers":{"X-S":"{{ id|hmac_sha256(key) }}"}`, "warning: headers.X-S: line 1 column 19: the key of hmac_sha256 is a param"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -84,15 +84,12 @@ var naughtyPlaces = []struct {
 	refusal                 func(string) string
 }{
 	{"JSON string", "/p/x/end?x=end", "", "application/json", `{"A": "{{ v }}", "B": "end"}`, func(e echoed) string { return e.JSON }, never},
-	{"path segment", "/p/{{ v }}/end?x=end", "", "application/json", `{"B": "end"}`, func(e echoed) string { return e.Path }, func(s string) string {
-		switch s {
-		case "":
-			return "is empty, which would lead to another path"
-		case ".", "..":
-			return "has a path segment of dots only, which would lead to another path"
-		}
-		return ""
-	}},
+	{"JSON value", "/p/x/end?x=end", "", "application/json", `{"A": {{ v|tojson }}, "B": "end"}`, func(e echoed) string { return e.JSON }, never},
+	{"path segment", "/p/{{ v }}/end?x=end", "", "application/json", `{"B": "end"}`, func(e echoed) string { return e.Path }, noSegment},
+	{"path segment, urlencode", "/p/{{ v|urlencode }}/end?x=end", "", "application/json", `{"B": "end"}`, func(e echoed) string { return e.Path }, noSegment},
+	{"path segment, urlencode and safe", "/p/{{ v|urlencode|safe }}/end?x=end", "", "application/json", `{"B": "end"}`, func(e echoed) string { return e.Path }, noSegment},
+	{"query value, urlencode", "/p/x/end?q={{ v|urlencode }}&x=end", "", "application/json", `{"B": "end"}`, func(e echoed) string { return e.Query }, never},
+	{"form value, urlencode", "/p/x/end?x=end", "", "application/x-www-form-urlencoded", `a={{ v|urlencode }}&b=end`, func(e echoed) string { return e.Form }, never},
 	{"query value", "/p/x/end?q={{ v }}&x=end", "", "application/json", `{"B": "end"}`, func(e echoed) string { return e.Query }, never},
 	{"form value", "/p/x/end?x=end", "", "application/x-www-form-urlencoded", `a={{ v }}&b=end`, func(e echoed) string { return e.Form }, never},
 	{"form field", "/p/x/end?x=end", "", "application/x-www-form-urlencoded", map[string]any{"a": "{{ v }}", "b": "end"}, func(e echoed) string { return e.Form }, never},
@@ -112,6 +109,16 @@ var naughtyPlaces = []struct {
 }
 
 func never(string) string { return "" }
+
+func noSegment(s string) string {
+	switch s {
+	case "":
+		return "is empty, which would lead to another path"
+	case ".", "..":
+		return "has a path segment of dots only, which would lead to another path"
+	}
+	return ""
+}
 
 // Done-when 1 of the escaping: every string comes back from a real API byte for
 // byte, or is refused by name.

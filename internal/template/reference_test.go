@@ -10,13 +10,14 @@ import (
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
 )
 
 func TestReferences(t *testing.T) {
 	t.Parallel()
-	s, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	s, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestRender(t *testing.T) {
 		{"json text",
 			`"url":{"S":"https://h/users"},"headers":{"M":{"X-Key":{"S":"k-{{ key }}"}}},"payload":{"S":"{\"name\": \"{{ name }}\", \"age\": {{ age }}, \"tags\": {{ tags|tojson }}}"}`,
 			`{"key":"1","name":"O\"B","age":36.0,"tags":["a", 1.50]}`,
-			`POST https://h/users | X-Key: k-1 | Content-Type: application/json | {"name": "O\"B", "age": 36.0, "tags": ["a",1.50]}`},
+			`POST https://h/users | X-Key: k-1 | Content-Type: application/json | {"name": "O\"B", "age": 36.0, "tags": ["a", 1.5]}`},
 		{"query",
 			`"url":{"S":"https://h/search?q={{ q }}&page={{ page|default:1 }}"}`, `{"q":"a&b=c d"}`,
 			`POST https://h/search?q=a%26b%3Dc%20d&page=1`},

@@ -64,7 +64,7 @@ func (w *Worker) callBatch(ctx context.Context, j *job) ([]byte, error) {
 func (w *Worker) callOf(ctx context.Context, of *job, c call.BatchCall, lane batch.Lane) (call.CallOutcome, error) {
 	j := w.jobOf(of, c, lane)
 	callCtx, span := w.startCall(ctx, j)
-	defer span.End()
+	defer telemetry.End(span)
 	output, err := w.call(callCtx, j)
 	for errors.Is(err, limit.ErrFull) { // one that came alone would wait on the queue
 		if err = w.waitForRoom(callCtx, j); err == nil {

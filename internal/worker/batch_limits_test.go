@@ -1,9 +1,11 @@
 package worker_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
+	"callfleet/internal/call"
 	"callfleet/internal/limit"
 )
 
@@ -81,5 +83,30 @@ func TestBatchLargerThanTheBacklog(t *testing.T) {
 	resume()
 	if m, _ := b.manifest(t, store); m.Succeeded != n || b.calls.Load() != n {
 		t.Errorf("%+v after %d calls", m, b.calls.Load())
+	}
+}
+
+// Calls whose turn does not come in time end without their slot. That lets the
+// worker make no more calls at once than it has slots.
+func TestCallsThatEndWhileTheyWaitLeaveTheSlotsAsTheyWere(t *testing.T) {
+	t.Parallel()
+	const n = 30
+	b := setup(t, time.Minute, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "86400")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	b.opts.Slots = 2
+	store := b.batches(t)
+	w, _ := b.limited(t, limit.Options{})
+	b.sendBatch(t, n)
+	if m, _ := b.manifest(t, store); m.Failed != n || m.ByError[string(call.RateLimited)] < n-2 {
+		t.Fatalf("%+v, want calls that wait for what is too far away", m)
+	}
+	eventually(t, "the ack", func() bool { return w.Stats().InFlight == 0 })
+	other := newAPI(t, slow(10*time.Millisecond))
+	b.direct(t, "other", other.URL, 100)
+	eventually(t, "the other calls", func() bool { return len(other.calls()) == 100 })
+	if other.most > 2 {
+		t.Errorf("%d calls at once with 2 slots", other.most)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"callfleet/internal/batch"
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 )
 
 // gauge is an API that counts the calls by their key, and how many there are at
@@ -56,7 +57,7 @@ func (g *gauge) seen() (keys []string, most int) {
 // batches gives the workers of the bundle a place for the progress of batches.
 func (b *bundle) batches(t *testing.T) *batch.Store {
 	t.Helper()
-	files, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	files, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	must(t, err)
 	t.Cleanup(func() { files.Close() })
 	store := batch.New(files)
@@ -336,7 +337,7 @@ func TestTraceOfABatch(t *testing.T) {
 	b := setup(t, time.Minute, answer)
 	b.batches(t)
 	spans := tracetest.NewSpanRecorder()
-	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans), trace.WithSpanProcessor(evidence.Spans(t)))
 	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
 	b.opts.TracerProvider = tp
 	const own = "00-0123456789abcdef0123456789abcdef-1111111111111111-01"

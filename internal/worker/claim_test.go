@@ -13,6 +13,7 @@ import (
 	"callfleet/internal/blob/fileblob"
 	"callfleet/internal/call"
 	"callfleet/internal/claim"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/worker"
@@ -38,7 +39,7 @@ func TestWorkerLostBetweenBodyAndReport(t *testing.T) {
 	t.Parallel()
 	large := bytes.Repeat([]byte("x"), 1<<20)
 	b := setup(t, time.Minute, func(w http.ResponseWriter, _ *http.Request) { w.Write(large) })
-	files, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	files, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	must(t, err)
 	t.Cleanup(func() { files.Close() })
 	claims := claim.New(claim.Options{})
@@ -77,7 +78,7 @@ func TestAnswersLeaveRoomForTheTask(t *testing.T) {
 	t.Parallel()
 	body := bytes.Repeat([]byte("x"), 150<<10)
 	b := setup(t, time.Minute, func(w http.ResponseWriter, _ *http.Request) { w.Write(body) })
-	files, err := fileblob.New(t.TempDir(), fileblob.Options{})
+	files, err := fileblob.New(evidence.Dir(t), fileblob.Options{})
 	must(t, err)
 	t.Cleanup(func() { files.Close() })
 	claims := claim.New(claim.Options{})

@@ -15,6 +15,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/limit"
 	"callfleet/internal/queue"
+	"callfleet/internal/telemetry"
 )
 
 // job is one delivery under way. Its goroutine owns the fields, except those
@@ -242,7 +243,7 @@ func (w *Worker) render(ctx context.Context, j *job) (call.Rendered, error) {
 	if trace.SpanFromContext(ctx).IsRecording() {
 		var span trace.Span
 		ctx, span = w.tracer.Start(ctx, "render")
-		defer span.End()
+		defer telemetry.End(span)
 	}
 	r, err := w.deps.Renderer.Render(ctx, j.task.Template, j.task.Params)
 	// Neither is needed any more, and the call may wait for long.

@@ -101,3 +101,39 @@ func TestLentSlotsKeepTheWorkerBusy(t *testing.T) {
 		t.Errorf("edges %v, want %v", edges, want)
 	}
 }
+
+// A call that comes back gets the slot of a task that has ended without a call,
+// but waits for who has borrowed it, as that task would have.
+func TestWhoComesBackWaitsForABorrower(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1, nil)
+		if err := s.Borrow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.take(1) // a task comes
+		back, gone := make(chan error, 1), make(chan error, 1)
+		leaving, leave := context.WithCancel(t.Context())
+		go func() { back <- s.reclaim(t.Context()) }()
+		synctest.Wait()
+		go func() { gone <- s.reclaim(leaving) }()
+		synctest.Wait()
+		s.release() // the task is no good
+		synctest.Wait()
+		if len(back) != 0 || s.inUse() != 1 {
+			t.Fatalf("%d came back while the only slot is lent, %d in use", len(back), s.inUse())
+		}
+		leave()
+		if err := <-gone; err == nil {
+			t.Error("came back without a slot")
+		}
+		s.GiveBack()
+		if err := <-back; err != nil {
+			t.Fatal(err)
+		}
+		s.release()
+		if s.inUse() != 0 || s.available() != 1 {
+			t.Errorf("%d in use, %d free at the end", s.inUse(), s.available())
+		}
+	})
+}

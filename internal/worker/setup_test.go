@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/natsembed"
@@ -60,14 +60,14 @@ func setup(t testing.TB, lease time.Duration, h http.HandlerFunc) *bundle {
 	must(t, err)
 	t.Cleanup(reporter.Close)
 	b.deps = worker.Deps{Tasks: b.tasks, Results: results, Renderer: template.NewRenderer(template.Options{}), Caller: caller(t), Reporter: reporter}
-	b.opts = worker.Options{Logger: slog.New(slog.DiscardHandler)}
+	b.opts = worker.Options{Logger: evidence.Logger(t), TracerProvider: evidence.Tracers(t)}
 	return b
 }
 
 // caller may call servers of this machine.
 func caller(t testing.TB) *httpcall.Client {
 	t.Helper()
-	c, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), BaseDelay: time.Millisecond})
+	c, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), BaseDelay: time.Millisecond, TracerProvider: evidence.Tracers(t)})
 	must(t, err)
 	t.Cleanup(c.Close)
 	return c
@@ -75,7 +75,7 @@ func caller(t testing.TB) *httpcall.Client {
 
 func (b *bundle) startBroker(t testing.TB, lease time.Duration) {
 	t.Helper()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir()})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t)})
 	must(t, err)
 	t.Cleanup(server.Shutdown)
 	nc, err := server.Connect()

@@ -86,20 +86,16 @@ func (s *slots) change(free, lent int) {
 func (s *slots) reclaim(ctx context.Context) error {
 	s.mu.Lock()
 	if s.free > 0 {
+		s.change(-1, 0)
 		s.mu.Unlock()
-		s.take(1)
-		err := s.enter(ctx)
-		if err != nil {
-			s.release()
-		}
-		return err
+		return s.admit(ctx)
 	}
 	got := make(chan struct{})
 	place := s.waiting.PushBack(got)
 	s.mu.Unlock()
 	select {
-	case <-got:
-		return nil
+	case <-got: // perhaps of a task that has not waited for what is lent
+		return s.admit(ctx)
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
@@ -112,6 +108,15 @@ func (s *slots) reclaim(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	return context.Cause(ctx)
+}
+
+// admit is enter for a call that comes back: on error it has no slot.
+func (s *slots) admit(ctx context.Context) error {
+	err := s.enter(ctx)
+	if err != nil {
+		s.release()
+	}
+	return err
 }
 
 func (s *slots) release() {

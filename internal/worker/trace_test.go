@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,9 +16,11 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/queue"
+	"callfleet/internal/secret/secrettest"
 )
 
 // One call is one trace: who sent the task, then process, and under it render,
@@ -32,7 +35,7 @@ func TestTrace(t *testing.T) {
 		}
 	})
 	spans := tracetest.NewSpanRecorder()
-	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans), trace.WithSpanProcessor(evidence.Spans(t)))
 	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
 	b.opts.TracerProvider = tp
 	caller, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), TracerProvider: tp, BaseDelay: time.Millisecond})
@@ -142,5 +145,31 @@ func TestMetrics(t *testing.T) {
 		if got[name] != want {
 			t.Errorf("%s is %d, want %d", name, got[name], want)
 		}
+	}
+}
+
+// What a call panics with may be anything that it had, and is not in its trace.
+func TestPanicIsNotInTheTrace(t *testing.T) {
+	t.Parallel()
+	b := setup(t, time.Minute, answer)
+	spans := tracetest.NewSpanRecorder()
+	tp := trace.NewTracerProvider(trace.WithSpanProcessor(spans), trace.WithSpanProcessor(evidence.Spans(t)))
+	t.Cleanup(func() { _ = tp.Shutdown(context.Background()) })
+	b.opts.TracerProvider = tp
+	value := secrettest.Value(t, "what the call panics with")
+	b.deps.Renderer = panicking(value)
+	b.send(t, 1, nil)
+	_, stop := b.run(t)
+	b.settled(t, "t-1")
+	must(t, stop())
+	rendered := false
+	for _, s := range tracetest.SpanStubsFromReadOnlySpans(spans.Ended()) {
+		rendered = rendered || s.Name == "render"
+		if text := fmt.Sprintf("%+v", s); strings.Contains(text, value) {
+			t.Errorf("the span %s shows it: %+v", s.Name, s.Events)
+		}
+	}
+	if !rendered {
+		t.Error("no span of the call that panicked")
 	}
 }

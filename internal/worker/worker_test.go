@@ -14,6 +14,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/natsqueue"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/worker"
 )
 
@@ -273,21 +274,22 @@ func TestDrainLetsRunningCallsFinish(t *testing.T) {
 	}
 }
 
-// panicking renders by panic.
-type panicking struct{}
+// panicking renders by a panic with this value.
+type panicking string
 
-func (panicking) Render(context.Context, json.RawMessage, json.RawMessage) (call.Rendered, error) {
-	panic("the secret in the params")
+func (p panicking) Render(context.Context, json.RawMessage, json.RawMessage) (call.Rendered, error) {
+	panic(string(p))
 }
 
 func TestPanicFailsItsCallAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, time.Minute, answer)
-	b.deps.Renderer = panicking{}
+	value := secrettest.Value(t, "in the params")
+	b.deps.Renderer = panicking(value)
 	b.send(t, 2, nil)
 	b.run(t)
 	for _, token := range []string{"t-1", "t-2"} {
-		if got := b.settled(t, token); got.Error != string(call.Internal) || strings.Contains(got.Cause, "secret") {
+		if got := b.settled(t, token); got.Error != string(call.Internal) || strings.Contains(got.Cause, value) {
 			t.Errorf("got %s: %s, want Callfleet.Internal without data", got.Error, got.Cause)
 		}
 	}

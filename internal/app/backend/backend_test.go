@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,8 +12,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/stepfn"
 	"callfleet/internal/template/store"
 )
@@ -21,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func broker(t *testing.T) *natsembed.Server {
 	t.Helper()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,20 +160,22 @@ func TestStateMachineARN(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	t.Parallel()
+	password := secrettest.Value(t, "password of the broker")
 	server := broker(t)
 	for name, row := range map[string]struct {
 		options Options
 		want    string
 	}{
-		"no broker":      {Options{Queue: "nats://me:hunter2@127.0.0.1:1"}, `connect to the broker nats://me:xxxxx@127.0.0.1:1: nats: no servers available for connection: start one with "stepfunctions", or say with CALLFLEET_QUEUE where it is`},
+		"no broker":      {Options{Queue: "nats://me:" + password + "@127.0.0.1:1"}, `connect to the broker nats://me:xxxxx@127.0.0.1:1: nats: no servers available for connection: start one with "stepfunctions", or say with CALLFLEET_QUEUE where it is`},
 		"unknown scheme": {Options{Queue: server.URL(), Templates: "ftp://templates"}, `open templates: unknown scheme "ftp"`},
-		"broken URL":     {Options{Queue: server.URL(), Templates: "nats://me:hunter2@[::1"}, "open templates: the URL is not valid"},
+		"broken URL":     {Options{Queue: server.URL(), Templates: "nats://me:" + password + "@[::1"}, "open templates: the URL is not valid"},
 		"no second one":  {Options{Queue: server.URL(), Templates: "nats://127.0.0.1:1"}, "open templates: connect to the broker nats://127.0.0.1:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, err := Open(t.Context(), row.options)
-			if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "hunter2") {
+			evidence.Write(t, evidence.Output, fmt.Sprint(err))
+			if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), password) {
 				t.Errorf("error = %v, want %s", err, row.want)
 			}
 			if b != nil {

@@ -10,7 +10,9 @@ import (
 
 	"callfleet/internal/app/cli/show"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/stepfn"
 )
 
@@ -233,9 +235,9 @@ func TestDirectoryThatCannotBeMade(t *testing.T) {
 func TestServersThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.producer(t, "template", "ls", "--queue", "nats://me:hunter2@127.0.0.1:1").want(t, 1,
+	b.producer(t, "template", "ls", "--queue", "nats://me:"+secrettest.Value(t, "password of the broker")+"@127.0.0.1:1").want(t, 1,
 		"connect to the broker nats://me:xxxxx@127.0.0.1:1", `start one with "stepfunctions"`, "CALLFLEET_QUEUE")
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}

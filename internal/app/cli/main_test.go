@@ -18,6 +18,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/config"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall/egress"
 )
 
@@ -38,7 +39,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	return &bundle{dir: t.TempDir(), api: newAPI(t), machine: nowhere}
+	return &bundle{dir: evidence.Dir(t), api: newAPI(t), machine: nowhere}
 }
 
 // ended is what a command came to.
@@ -72,6 +73,7 @@ func (b *bundle) producerWith(t *testing.T, ctx context.Context, stdin io.Reader
 		},
 	}
 	code := run(ctx, in, Streams{In: stdin, Out: &out, Err: &errs}, b.machine)
+	evidence.Write(t, evidence.Output, out.String()+errs.String())
 	return ended{code, out.String(), errs.String()}
 }
 

@@ -18,13 +18,9 @@ func writeRequest(w io.Writer, r call.Rendered) error {
 		return err
 	}
 	defer client.Close()
-	request, err := client.Preview(r, "(the request id)")
-	if err != nil {
-		return err
-	}
 	var wire bytes.Buffer
-	if err := request.Write(&wire); err != nil {
-		return fmt.Errorf("write request: %w", err)
+	if err := client.WritePreview(&wire, r, "(the request id)"); err != nil {
+		return err
 	}
 	head, body, _ := bytes.Cut(wire.Bytes(), []byte("\r\n\r\n"))
 	out := bufio.NewWriter(w)

@@ -61,7 +61,25 @@ func TestFilesThereAndBack(t *testing.T) {
 		}
 	}
 	b.producer(t, "result", "get", "none-1").want(t, 1, "there is no execution none-1")
-	b.producer(t, "template", "render", "mirror", "POST", "-p", "file=@"+filepath.Join(b.dir, "small.png")).want(t, 0, "(8 bytes, sha256 ")
+	b.producer(t, "template", "render", "mirror", "POST", "-p", "file=@"+filepath.Join(b.dir, "small.png")).want(t, 0, "(8 bytes, sha256 ", "Content-Length: 8\n")
+}
+
+// Without params the template's example is rendered, and said to be it.
+func TestRenderUsesTheExample(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	path := b.file(t, "greet.POST.json", `{"name":"greet","method":"POST","url":"http://127.0.0.1/{{ id }}","payload":{"to":"{{ to|default:\"all\" }}"},
+		"example":{"id":7,"to":"Ann"}}`)
+	b.producer(t, "template", "put", path).want(t, 0)
+	const said = "no params are given: this is the template's example\n"
+	if got := b.producer(t, "template", "render", "greet", "POST"); got.code != 0 || got.errors != said ||
+		!strings.HasPrefix(got.out, "POST /7 HTTP/1.1\n") || !strings.HasSuffix(got.out, "\n\n{\"to\":\"Ann\"}\n") {
+		t.Errorf("printed %q and %q", got.out, got.errors)
+	}
+	if got := b.producer(t, "template", "render", "greet", "POST", "-p", "id=8"); got.code != 0 || got.errors != "" || !strings.Contains(got.out, `{"to":"all"}`) {
+		t.Errorf("with params: printed %q and %q", got.out, got.errors)
+	}
+	b.producer(t, "template", "render", "greet", "POST", "-p", "to=Bob").want(t, 1, "id is not in params")
 }
 
 // What the template wants of the answer is told beside the request, which may be

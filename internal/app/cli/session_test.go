@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"callfleet/internal/app/fleet"
 	"callfleet/internal/app/local"
 	"callfleet/internal/app/program"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
 )
@@ -28,9 +28,9 @@ func serve(t *testing.T) machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quiet := slog.New(slog.DiscardHandler)
+	quiet := evidence.Logger(t)
 	stack, services, err := local.New(t.Context(), local.Options{
-		DataDir: t.TempDir(), BrokerListen: "127.0.0.1:0", Listen: "127.0.0.1:0", Renderer: member.Renderer(), Caller: member.Caller(),
+		DataDir: evidence.Dir(t), BrokerListen: "127.0.0.1:0", Listen: "127.0.0.1:0", Renderer: member.Renderer(), Caller: member.Caller(),
 		Health: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Logger: quiet,
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ func TestOutcomeOfACommand(t *testing.T) {
 	var (
 		own   = errors.New("own")
 		other = errors.New("broker is gone")
-		rt    = &program.Runtime{Logger: slog.New(slog.DiscardHandler)}
+		rt    = &program.Runtime{Logger: evidence.Logger(t)}
 	)
 	for name, row := range map[string]struct {
 		ended  *ending

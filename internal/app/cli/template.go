@@ -200,6 +200,9 @@ func (c *cli) templateRender(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
+		if len(o.Params) == 0 {
+			object = c.exampleOf(item, object)
+		}
 		request, err := template.NewRenderer(template.Options{}).Render(ctx, item.Attributes, object)
 		if err != nil {
 			return err
@@ -207,6 +210,16 @@ func (c *cli) templateRender(ctx context.Context) (int, error) {
 		writeAnswer(c.std.Err, request)
 		return writeRequest(c.std.Out, request)
 	})
+}
+
+// exampleOf is the template's own example, and without one params.
+func (c *cli) exampleOf(item store.Item, params json.RawMessage) json.RawMessage {
+	t, err := template.Parse(item.Attributes)
+	if err != nil || t.Example() == nil { // whoever renders it says what is wrong
+		return params
+	}
+	fmt.Fprintln(c.std.Err, "no params are given: this is the template's example")
+	return t.Example()
 }
 
 // describeFile is the reference that a file would have, which is put nowhere.

@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,9 +21,11 @@ import (
 	"callfleet/internal/awstest"
 	"callfleet/internal/call"
 	"callfleet/internal/config"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/secret"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
 )
@@ -34,6 +37,9 @@ type world struct {
 	*httpcall.Client
 	url string
 }
+
+// good is a secret that the API takes.
+func good(t *testing.T, name string) string { return "good-" + secrettest.Value(t, name) }
 
 func newWorld(t *testing.T, cfg config.Secrets, cloud func(context.Context) (aws.Config, error)) world {
 	t.Helper()
@@ -47,13 +53,12 @@ func newWorld(t *testing.T, cfg config.Secrets, cloud func(context.Context) (aws
 		cfg.Allow = secret.DefaultAllow()
 	}
 	cfg.TTL = time.Minute
-	authority, err := open(cfg, func(name string) string {
-		return map[string]string{"CALLFLEET_SECRET_A": "good-env", "AWS_SECRET_ACCESS_KEY": "good-own"}[name]
-	}, cloud)
+	environment := map[string]string{"CALLFLEET_SECRET_A": good(t, "A"), "AWS_SECRET_ACCESS_KEY": good(t, "AWS_SECRET_ACCESS_KEY")}
+	authority, err := open(cfg, func(name string) string { return environment[name] }, cloud)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), Auth: authority, MaxAttempts: 1})
+	client, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), Auth: authority, MaxAttempts: 1, TracerProvider: evidence.Tracers(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +79,9 @@ func (w world) do(t *testing.T, auth string) (call.Result, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w.Do(t.Context(), r, "id")
+	res, err := w.Do(t.Context(), r, "id")
+	evidence.Write(t, evidence.Result, fmt.Sprintf("%+v %s %v", res, res.Body, err))
+	return res, err
 }
 
 func (w world) want(t *testing.T, auth string, failure call.FailureName) {
@@ -93,7 +100,7 @@ func noCloud(context.Context) (aws.Config, error) { return aws.Config{}, errors.
 func TestWithoutAWS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("good-file\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte(good(t, "file")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := newWorld(t, config.Secrets{Dir: dir}, noCloud)
@@ -108,10 +115,10 @@ func TestOnAWS(t *testing.T) {
 	t.Parallel()
 	cloud := awstest.Moto(t).Config()
 	name := "callfleet/" + awstest.Name("credential")
-	if _, err := secretsmanager.NewFromConfig(cloud).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(`{"k":"good-manager"}`)}); err != nil {
+	if _, err := secretsmanager.NewFromConfig(cloud).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(`{"k":"` + good(t, "manager") + `"}`)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ssm.NewFromConfig(cloud).PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/" + name), Value: aws.String("good-ssm"), Type: types.ParameterTypeSecureString}); err != nil {
+	if _, err := ssm.NewFromConfig(cloud).PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/" + name), Value: aws.String(good(t, "ssm")), Type: types.ParameterTypeSecureString}); err != nil {
 		t.Fatal(err)
 	}
 	load := func(context.Context) (aws.Config, error) { return cloud, nil }

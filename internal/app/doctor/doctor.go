@@ -138,7 +138,7 @@ func (e *exam) machine(ctx context.Context) {
 	default:
 		e.ok("state machine", "%s is %s and %s", m.ARN, m.Type, m.Status)
 	}
-	e.definition([]byte(m.Definition))
+	e.definition([]byte(m.Definition), e.clocks)
 	e.probe("start executions", "states:StartExecution", e.b.Executions.ProbeStart(ctx))
 	e.probe("report tasks", "states:SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat", e.b.Executions.ProbeReport(ctx))
 }
@@ -152,13 +152,16 @@ func (e *exam) batches(ctx context.Context) {
 	switch {
 	case errors.Is(err, stepfn.ErrNotFound):
 		e.warn("batches", "there is no state machine %s: \"run --batch\" waits until \"producer setup\" has made it", e.b.Batches.Machine())
+		return
 	case err != nil:
 		e.fail("batches", "%v", err)
+		return
 	case e.b.Blobs == nil:
 		e.ok("batches", "%s is %s; \"run --batch\" needs CALLFLEET_BLOBS too", m.ARN, m.Status)
 	default:
 		e.ok("batches", "%s is %s", m.ARN, m.Status)
 	}
+	e.definition([]byte(m.Definition), e.batchClocks)
 }
 
 // probe reports what came of trying out a permission.
@@ -173,30 +176,31 @@ func (e *exam) probe(what, action string, err error) {
 	}
 }
 
-// definition holds the clocks of the states that wait for workers against the
-// workers' own.
-func (e *exam) definition(text []byte) {
+// waiting is a state that waits for a worker.
+type waiting struct {
+	Resource                         string
+	HeartbeatSeconds, TimeoutSeconds float64
+	TimeoutSecondsPath               string
+}
+
+// definition lints a definition, and holds the clocks of the states that wait for
+// workers against the workers' own.
+func (e *exam) definition(text []byte, clocks func(state string, s waiting)) {
 	findings, _ := local.Lint(text)
 	for _, f := range findings {
 		e.warn("definition", "%s", f)
 	}
-	var d struct {
-		States map[string]struct {
-			Resource                         string
-			HeartbeatSeconds, TimeoutSeconds float64
-		}
-	}
+	var d struct{ States map[string]waiting }
 	if err := json.Unmarshal(text, &d); err != nil {
 		e.fail("definition", "cannot be read: %v", err)
 		return
 	}
 	waits := 0
 	for name, s := range d.States {
-		if !strings.HasSuffix(s.Resource, ".waitForTaskToken") {
-			continue
+		if strings.HasSuffix(s.Resource, ".waitForTaskToken") {
+			waits++
+			clocks(name, s)
 		}
-		waits++
-		e.clocks(name, seconds(s.HeartbeatSeconds), seconds(s.TimeoutSeconds))
 	}
 	if waits == 0 {
 		e.warn("clocks", "no state waits for a task token: workers get nothing to do from this state machine")
@@ -206,8 +210,8 @@ func (e *exam) definition(text []byte) {
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
 // clocks are in order when heartbeat < lease < timeout.
-func (e *exam) clocks(state string, heartbeat, timeout time.Duration) {
-	o := e.options
+func (e *exam) clocks(state string, s waiting) {
+	o, heartbeat, timeout := e.options, seconds(s.HeartbeatSeconds), seconds(s.TimeoutSeconds)
 	switch {
 	case heartbeat == 0 || timeout == 0:
 		e.fail("clocks", "state %s has no HeartbeatSeconds or no TimeoutSeconds: without them a lost worker is noticed after a year", state)
@@ -217,5 +221,20 @@ func (e *exam) clocks(state string, heartbeat, timeout time.Duration) {
 		e.fail("clocks", "state %s has TimeoutSeconds %s, the workers take it for %s: set CALLFLEET_TASK_TIMEOUT", state, timeout, o.TaskTimeout)
 	default:
 		e.ok("clocks", "state %s: heartbeat %s < lease %s < task timeout %s", state, heartbeat, o.Lease, timeout)
+	}
+}
+
+// batchClocks are in order when lease < heartbeat, so that a lost worker is
+// noticed by the queue, which hands the batch to another with the same token.
+// How long a batch may take is in its request: by its number of calls.
+func (e *exam) batchClocks(state string, s waiting) {
+	heartbeat := seconds(s.HeartbeatSeconds)
+	switch {
+	case heartbeat == 0 || s.TimeoutSecondsPath == "":
+		e.fail("clocks", "state %s has no HeartbeatSeconds or no TimeoutSecondsPath: make the state machine anew with \"producer setup\" or deploy/cdk", state)
+	case heartbeat <= e.options.Lease:
+		e.fail("clocks", "state %s has HeartbeatSeconds %s, which must be longer than the lease of %s: a batch of a lost worker would fail before another takes it over", state, heartbeat, e.options.Lease)
+	default:
+		e.ok("clocks", "state %s: lease %s < heartbeat %s, task timeout by the batch's size", state, e.options.Lease, heartbeat)
 	}
 }

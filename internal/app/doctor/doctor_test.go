@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +9,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/awstest"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 	"callfleet/internal/template/store"
@@ -48,7 +48,7 @@ func newFleet(t *testing.T) *fleet {
 
 func open(t *testing.T, o backend.Options) *backend.Backend {
 	t.Helper()
-	o.Logger = slog.New(slog.DiscardHandler)
+	o.Logger = evidence.Logger(t)
 	b, err := backend.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,8 @@ func TestAllIsWell(t *testing.T) {
 	worst, report := examine(t, newFleet(t).Backend, defaults())
 	wantReport(t, worst, OK, report, "ok account: "+awstest.Account+" in us-east-1", "ok clock: ", "-requests: 0 waiting, 0 in flight, 0 delayed",
 		"-tasks-dlq is empty", "ok large bodies: the bucket is there, and keeps them 7 days", "ok permission: these credentials may publish calls", "ok templates: 1, may be read", "is STANDARD and ACTIVE",
-		"ok clocks: state CallApi: heartbeat 1m0s < lease 1m30s < task timeout 15m0s", "may start executions", "may report tasks",
+		"ok clocks: state CallApi: heartbeat 1m0s < lease 1m30s < task timeout 15m0s", "ok clocks: state CallAll: lease 1m30s < heartbeat 10m0s, task timeout by the batch's size",
+		"may start executions", "may report tasks",
 		"ok quota: StartExecution: paced at 300/s")
 }
 
@@ -116,6 +117,8 @@ func TestWhatIsWrong(t *testing.T) {
 		"other heartbeat": {func(o *Options) { o.Heartbeat = 30 * time.Second }, nil, Fail,
 			[]string{"FAIL clocks: state CallApi has HeartbeatSeconds 1m0s, the workers take it for 30s: set CALLFLEET_HEARTBEAT_TIMEOUT"}},
 		"other timeout": {func(o *Options) { o.TaskTimeout = time.Hour }, nil, Fail, []string{"FAIL clocks: state CallApi has TimeoutSeconds 15m0s"}},
+		"lease beyond a batch's heartbeat": {func(o *Options) { o.Lease = 10 * time.Minute }, nil, Fail,
+			[]string{"FAIL clocks: state CallAll has HeartbeatSeconds 10m0s, which must be longer than the lease of 10m0s"}},
 		"too fast": {func(o *Options) { o.StartRate, o.ReportRate = &twice, &none }, nil, Warn,
 			[]string{"warn quota: StartExecution: paced at 600/s, and the default quota is 300/s", "warn quota: SendTaskSuccess, SendTaskFailure, SendTaskHeartbeat, each: not paced"}},
 	} {
@@ -187,11 +190,37 @@ func TestNothingIsThere(t *testing.T) {
 
 func TestOnNATS(t *testing.T) {
 	t.Parallel()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Shutdown)
 	worst, report := examine(t, open(t, backend.Options{Queue: server.URL()}), defaults())
 	wantReport(t, worst, Warn, report, "ok queue: requests: 0 waiting", "warn templates: there is none", "warn state machine: no Step Functions API is configured")
+}
+
+// A definition of batches that somebody has changed is told of.
+func TestBatchClocks(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		state waiting
+		want  string
+	}{
+		"as made":         {waiting{HeartbeatSeconds: 600, TimeoutSecondsPath: "$.t"}, "ok clocks: state X: lease 1m30s < heartbeat 10m0s"},
+		"no heartbeat":    {waiting{TimeoutSecondsPath: "$.t"}, "FAIL clocks: state X has no HeartbeatSeconds"},
+		"no timeout":      {waiting{HeartbeatSeconds: 600}, "FAIL clocks: state X has no HeartbeatSeconds or no TimeoutSecondsPath"},
+		"as of one call":  {waiting{HeartbeatSeconds: 60, TimeoutSecondsPath: "$.t"}, "FAIL clocks: state X has HeartbeatSeconds 1m0s, which must be longer"},
+		"equal the lease": {waiting{HeartbeatSeconds: 90, TimeoutSecondsPath: "$.t"}, "FAIL clocks: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got string
+			o := defaults()
+			o.Report = func(f Finding) { got = f.Level.String() + " " + f.Subject + ": " + f.Text }
+			(&exam{options: o}).batchClocks("X", row.state)
+			if !strings.HasPrefix(got, row.want) {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
 }

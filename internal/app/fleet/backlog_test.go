@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"callfleet/internal/app/backend"
 	"callfleet/internal/awstest"
+	"callfleet/internal/evidence"
 	"callfleet/internal/queue"
 )
 
@@ -53,7 +53,7 @@ func TestBacklogIsCountedInTheBackground(t *testing.T) {
 		var asked, broken atomic.Int32
 		reader := sdkmetric.NewManualReader()
 		b := &backlog{
-			queues: []string{backend.Requests, backend.Tasks}, meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), log: slog.New(slog.DiscardHandler),
+			queues: []string{backend.Requests, backend.Tasks}, meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), log: evidence.Logger(t),
 			count: func(_ context.Context, queue string) (counts, error) {
 				n := int(asked.Add(1))
 				if broken.Load() > 0 {

@@ -3,7 +3,6 @@ package fleet
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +19,7 @@ import (
 	"callfleet/internal/app/local"
 	"callfleet/internal/call"
 	"callfleet/internal/config"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 func group(t *testing.T, services []lifecycle.Service) error {
 	t.Helper()
 	up := make(chan struct{})
-	g := lifecycle.NewGroup(lifecycle.Options{Logger: slog.New(slog.DiscardHandler)})
+	g := lifecycle.NewGroup(lifecycle.Options{Logger: evidence.Logger(t)})
 	g.Add(services...)
 	g.Add(lifecycle.Service{Name: "up", Start: func(context.Context) error { close(up); return nil }})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -63,7 +63,7 @@ func group(t *testing.T, services []lifecycle.Service) error {
 
 func broker(t *testing.T) *nats.Conn {
 	t.Helper()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir()})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,8 +204,8 @@ func TestTwoWorkersOfOneMachine(t *testing.T) {
 	}
 	t.Cleanup(caller.Close)
 	stack, services, err := local.New(t.Context(), local.Options{
-		DataDir: t.TempDir(), BrokerListen: "127.0.0.1:0", Listen: "127.0.0.1:0",
-		Renderer: template.NewRenderer(template.Options{}), Caller: caller, Logger: slog.New(slog.DiscardHandler),
+		DataDir: evidence.Dir(t), BrokerListen: "127.0.0.1:0", Listen: "127.0.0.1:0",
+		Renderer: template.NewRenderer(template.Options{}), Caller: caller, Logger: evidence.Logger(t),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/ecs"
 	"callfleet/internal/ecs/ecstest"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
@@ -65,7 +66,7 @@ type held struct {
 // onNATS is a service whose queues are on JetStream.
 func onNATS(t *testing.T) *service {
 	t.Helper()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +183,7 @@ func (s *service) run(t *testing.T, c clocks, env map[string]string, args ...str
 		defer close(read)
 		defer close(w.log)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			evidence.Write(t, evidence.Log, lines.Text())
 			w.log <- lines.Text()
 		}
 	}()

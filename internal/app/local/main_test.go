@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/lifecycle"
@@ -29,14 +29,14 @@ func options(t *testing.T) Options {
 	}
 	t.Cleanup(caller.Close)
 	return Options{
-		DataDir: t.TempDir(), Listen: "127.0.0.1:0",
-		Renderer: template.NewRenderer(template.Options{}), Caller: caller, Logger: slog.New(slog.DiscardHandler),
+		DataDir: evidence.Dir(t), Listen: "127.0.0.1:0",
+		Renderer: template.NewRenderer(template.Options{}), Caller: caller, Logger: evidence.Logger(t),
 	}
 }
 
 func sample(t *testing.T, addr string) *Sample {
 	t.Helper()
-	s, err := ListenSample(t.Context(), addr, slog.New(slog.DiscardHandler))
+	s, err := ListenSample(t.Context(), addr, evidence.Logger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

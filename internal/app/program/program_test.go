@@ -16,6 +16,7 @@ import (
 
 	"callfleet/internal/app/version"
 	"callfleet/internal/config"
+	"callfleet/internal/evidence"
 	"callfleet/internal/lifecycle"
 )
 
@@ -75,7 +76,7 @@ func TestListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	o := lifecycle.ServerOptions{Name: "health", Addr: taken.Addr().String(), Logger: slog.New(slog.DiscardHandler),
+	o := lifecycle.ServerOptions{Name: "health", Addr: taken.Addr().String(), Logger: evidence.Logger(t),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") })}
 	if _, _, err := Listen(t.Context(), o, false); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("on a taken address: %v", err)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -21,22 +22,27 @@ import (
 	"callfleet/internal/auth/sigv4"
 	"callfleet/internal/awstest"
 	"callfleet/internal/call"
+	"callfleet/internal/evidence"
 	"callfleet/internal/httpcall"
 	"callfleet/internal/httpcall/egress/egresstest"
 	"callfleet/internal/secret"
+	"callfleet/internal/secret/secrettest"
 	"callfleet/internal/template"
 	"callfleet/internal/template/itemjson"
 )
 
-// keys are those of a template, and of a worker.
+// keys are those of a template, and of a worker; do hides them.
 var (
-	keys  = aws.Credentials{AccessKeyID: "AKIDTEMPLATE", SecretAccessKey: "wJalr+/secret", SessionToken: "session+/="}
-	own   = aws.Credentials{AccessKeyID: "AKIDWORKER", SecretAccessKey: "own/secret", SessionToken: "own-session"}
+	keys  = aws.Credentials{AccessKeyID: "AKIDTEMPLATE", SecretAccessKey: "wJalr+/" + secrettest.New(), SessionToken: secrettest.New() + "+/="}
+	own   = aws.Credentials{AccessKeyID: "AKIDWORKER", SecretAccessKey: "own/" + secrettest.New(), SessionToken: secrettest.New()}
 	plain = map[string]string{"ID": keys.AccessKeyID, "KEY": keys.SecretAccessKey, "SESSION": keys.SessionToken}
 )
 
 func do(t *testing.T, fields map[string]any, allow ...string) (call.Result, error) {
 	t.Helper()
+	for name, value := range map[string]string{"KEY": keys.SecretAccessKey, "SESSION": keys.SessionToken, "the worker's key": own.SecretAccessKey, "the worker's session": own.SessionToken} {
+		secrettest.Hide(t, name, value)
+	}
 	resolver, err := secret.NewResolver(secret.Options{Allow: append(allow, secret.DefaultAllow()...), Sources: map[string]secret.Source{
 		secret.Env: secret.Environment(func(name string) string { return plain[strings.TrimPrefix(name, "CALLFLEET_SECRET_")] }),
 	}})
@@ -44,7 +50,7 @@ func do(t *testing.T, fields map[string]any, allow ...string) (call.Result, erro
 		t.Fatal(err)
 	}
 	authority := auth.New(auth.Options{Secrets: resolver, Signer: sigv4.New(func(context.Context) (aws.Credentials, error) { return own, nil })})
-	client, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), Auth: authority})
+	client, err := httpcall.New(httpcall.Options{Egress: egresstest.Loopback(), Auth: authority, TracerProvider: evidence.Tracers(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +71,9 @@ func do(t *testing.T, fields map[string]any, allow ...string) (call.Result, erro
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.Do(t.Context(), rendered, "run-1")
+	res, err := client.Do(t.Context(), rendered, "run-1")
+	evidence.Write(t, evidence.Result, fmt.Sprintf("%+v %s %v", res, res.Body, err))
+	return res, err
 }
 
 func signed(service string, with map[string]any) map[string]any {

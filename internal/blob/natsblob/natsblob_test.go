@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"callfleet/internal/blob"
 	"callfleet/internal/blob/blobtest"
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 )
 
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func connect(t *testing.T) *nats.Conn {
 	t.Helper()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t), Logger: evidence.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestStoreAwayInTheMiddle(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	start := func(listen string) *natsembed.Server {
-		server, err := natsembed.Start(natsembed.Options{StoreDir: dir, Listen: listen, Logger: slog.New(slog.DiscardHandler)})
+		server, err := natsembed.Start(natsembed.Options{StoreDir: dir, Listen: listen, Logger: evidence.Logger(t)})
 		if err != nil {
 			t.Error(err)
 		}

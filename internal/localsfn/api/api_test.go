@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/localsfn/asl"
 	"callfleet/internal/localsfn/engine"
 	"callfleet/internal/localsfn/expr"
@@ -36,7 +37,7 @@ func (silent) Do(ctx context.Context, _ *handoff.Call) (expr.Value, error) {
 // setup is a server whose tasks are never answered.
 func setup(t testing.TB) *Server {
 	t.Helper()
-	b, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	b, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: evidence.Dir(t), NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}

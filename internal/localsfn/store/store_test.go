@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
+
+	"callfleet/internal/evidence"
 )
 
 func TestMain(m *testing.M) {
@@ -23,7 +25,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true, MaxPayload: 64 << 10})
+	s, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: evidence.Dir(t), NoSigs: true, NoLog: true, MaxPayload: 64 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}

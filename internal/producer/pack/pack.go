@@ -26,15 +26,15 @@ type Store interface {
 	Pack(ctx context.Context, id string, calls []call.BatchCall) (*call.Batch, error)
 	// Outcomes are what the calls came to of a batch whose execution has ended: of
 	// all when it succeeded, else of those that were made before. A *call.Failure
-	// will not pass, any other error may.
+	// will not pass, any other error may, and comes soon after the store has gone
+	// away: the trouble is logged then.
 	Outcomes(ctx context.Context, o call.Outcome) ([]call.CallOutcome, error)
 }
 
 const (
 	// maxBytes bounds the params of one batch, which a worker has in memory.
 	maxBytes = 4 << 20
-	// tryTimeout bounds one try to pack or to open, after which the trouble is
-	// logged.
+	// tryTimeout bounds one try to pack, after which the trouble is logged.
 	tryTimeout = time.Minute
 )
 
@@ -55,18 +55,21 @@ type Call struct {
 }
 
 // Assign says of each call the id of the execution that it is in: those of one
-// template and method, as many as may be, in the order of the lines. It depends
-// on nothing but the calls, so that a resumed run comes to the same. An
+// template, method and version, as many as may be, in the order of the lines. It
+// depends on nothing but the calls, so that a resumed run comes to the same. An
 // execution is named after its first line.
 func (p *Packer) Assign(calls []Call) []string {
-	type kind struct{ template, method string }
+	type kind struct {
+		template, method string
+		version          int
+	}
 	type filling struct {
 		id           string
 		calls, bytes int
 	}
 	ids, open := make([]string, len(calls)), map[kind]*filling{}
 	for i, c := range calls {
-		k, n := kind{c.Request.Template, c.Request.Method}, len(c.Request.Params)
+		k, n := kind{c.Request.Template, c.Request.Method, c.Request.Version}, len(c.Request.Params)
 		f := open[k]
 		if f == nil || f.calls == p.Size || f.bytes+n > maxBytes {
 			f = &filling{id: p.Run + "-batch-" + strconv.FormatInt(c.Line, 10)}
@@ -98,7 +101,9 @@ func (p *Packer) Message(ctx context.Context, id string, group []Call) (m queue.
 			return &call.Failure{Name: call.BlobUnavailable, Cause: err.Error()}
 		}
 		if err == nil {
-			m, err = p.Encode(ctx, call.Request{ID: id, Template: first.Template, Method: first.Method, Trace: first.Trace, Batch: b})
+			m, err = p.Encode(ctx, call.Request{
+				ID: id, Template: first.Template, Method: first.Method, Version: first.Version, Trace: first.Trace, Batch: b,
+			})
 		}
 		return err
 	})
@@ -113,9 +118,7 @@ func (p *Packer) Results(ctx context.Context, o call.Outcome, open *window.Windo
 	}
 	own := map[string]call.CallOutcome{}
 	err := retry.Do(ctx, p.Log, "open the results of a batch", func() error {
-		once, cancel := context.WithTimeout(ctx, tryTimeout)
-		defer cancel()
-		outcomes, err := p.Store.Outcomes(once, o)
+		outcomes, err := p.Store.Outcomes(ctx, o)
 		for _, c := range outcomes {
 			own[c.ID] = c
 		}

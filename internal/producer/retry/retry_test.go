@@ -3,11 +3,11 @@ package retry
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/queue"
 )
 
@@ -15,7 +15,7 @@ import (
 func TestRetryGivesUpAfterAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := slog.New(slog.DiscardHandler)
+		log := evidence.Logger(t)
 		start, tries := time.Now(), 0
 		down := errors.New("broker is down")
 		err := Do(t.Context(), log, "publish", func() error { tries++; return down })

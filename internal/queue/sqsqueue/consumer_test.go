@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue"
 )
@@ -271,7 +272,7 @@ func TestOutage(t *testing.T) {
 				q := &backlog{latency: time.Millisecond, left: 1}
 				w, cfg := scripted(q.answer)
 				var log logBuffer
-				b, err := sqsqueue.New(cfg, sqsqueue.Options{Prefix: "calls", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				b, err := sqsqueue.New(cfg, sqsqueue.Options{Prefix: "calls", Logger: evidence.LoggerTo(t, slog.NewTextHandler(&log, nil))})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -330,7 +331,7 @@ func TestFlickerIsNotLogged(t *testing.T) {
 			return messages(1)
 		})
 		var log logBuffer
-		b, err := sqsqueue.New(cfg, sqsqueue.Options{Prefix: "calls", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		b, err := sqsqueue.New(cfg, sqsqueue.Options{Prefix: "calls", Logger: evidence.LoggerTo(t, slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}

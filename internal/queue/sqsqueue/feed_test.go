@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue"
 )
@@ -183,7 +184,7 @@ func TestFeedNameInUse(t *testing.T) {
 			return openAnswers(c)
 		})
 		var log logBuffer
-		b := newBroker(t, cfg, sqsqueue.Options{Prefix: "calls", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		b := newBroker(t, cfg, sqsqueue.Options{Prefix: "calls", Logger: evidence.LoggerTo(t, slog.NewTextHandler(&log, nil))})
 		short, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
 		if _, err := b.FeedConsumer(short, "results", "run1"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "deleted less than a minute ago") {

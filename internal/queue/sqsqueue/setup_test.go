@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"callfleet/internal/awstest"
+	"callfleet/internal/evidence"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue"
 )
@@ -38,7 +39,7 @@ func newBroker(tb testing.TB, cfg aws.Config, o sqsqueue.Options) *sqsqueue.Brok
 		o.Prefix = awstest.Name("calls")
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Logger = evidence.LoggerTo(tb, slog.NewTextHandler(io.Discard, nil))
 	}
 	b, err := sqsqueue.New(cfg, o)
 	if err != nil {

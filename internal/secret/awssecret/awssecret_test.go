@@ -13,6 +13,7 @@ import (
 
 	"callfleet/internal/awstest"
 	"callfleet/internal/secret"
+	"callfleet/internal/secret/secrettest"
 )
 
 func resolver(t *testing.T, cfg aws.Config) *secret.Resolver {
@@ -31,29 +32,30 @@ func resolver(t *testing.T, cfg aws.Config) *secret.Resolver {
 func TestSecretsManager(t *testing.T) {
 	t.Parallel()
 	cfg := awstest.Moto(t).Config()
+	first, second, bytes := secrettest.Value(t, "first"), secrettest.Value(t, "second"), secrettest.Value(t, "binary")
 	name := "callfleet/" + awstest.Name("secret")
 	out, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-		Name: &name, SecretString: aws.String(`{"key":"sk-1","other":2}`),
+		Name: &name, SecretString: aws.String(`{"key":"` + first + `","other":2}`),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	binary := name + "-binary"
-	if _, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &binary, SecretBinary: []byte("bytes")}); err != nil {
+	if _, err := secretsmanager.NewFromConfig(cfg).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &binary, SecretBinary: []byte(bytes)}); err != nil {
 		t.Fatal(err)
 	}
 	for reference, want := range map[string]string{
-		name + "#key": "sk-1", name + "#other": "2", *out.ARN + "#key": "sk-1", name: `{"key":"sk-1","other":2}`, binary: "bytes",
+		name + "#key": first, name + "#other": "2", *out.ARN + "#key": first, name: `{"key":"` + first + `","other":2}`, binary: bytes,
 	} {
 		if v, err := resolver(t, cfg).Get(t.Context(), "secret://secretsmanager/"+reference); err != nil || v.Reveal() != want {
 			t.Errorf("%s: %q, %v, want %q", reference, v.Reveal(), err, want)
 		}
 	}
 	// A rotated secret is what a resolver that has not seen it yet gets.
-	if _, err := secretsmanager.NewFromConfig(cfg).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: aws.String(`{"key":"sk-2"}`)}); err != nil {
+	if _, err := secretsmanager.NewFromConfig(cfg).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: aws.String(`{"key":"` + second + `"}`)}); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := resolver(t, cfg).Get(t.Context(), "secret://secretsmanager/"+name+"#key"); err != nil || v.Reveal() != "sk-2" {
+	if v, err := resolver(t, cfg).Get(t.Context(), "secret://secretsmanager/"+name+"#key"); err != nil || v.Reveal() != second {
 		t.Errorf("after rotation: %q, %v", v.Reveal(), err)
 	}
 	lasting(t, resolver(t, cfg), "secret://secretsmanager/callfleet/none")
@@ -64,12 +66,13 @@ func TestParameters(t *testing.T) {
 	cfg := awstest.Moto(t).Config()
 	path := "/callfleet/" + awstest.Name("secret")
 	flat := awstest.Name("secret")
-	for name, value := range map[string]string{path: "in a path", flat: "flat"} {
+	inPath, alone := secrettest.Value(t, "in a path"), secrettest.Value(t, "flat")
+	for name, value := range map[string]string{path: inPath, flat: alone} {
 		if _, err := ssm.NewFromConfig(cfg).PutParameter(t.Context(), &ssm.PutParameterInput{Name: &name, Value: &value, Type: types.ParameterTypeSecureString}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for reference, want := range map[string]string{path: "in a path", strings.TrimPrefix(path, "/"): "in a path", flat: "flat"} {
+	for reference, want := range map[string]string{path: inPath, strings.TrimPrefix(path, "/"): inPath, flat: alone} {
 		if v, err := resolver(t, cfg).Get(t.Context(), "secret://ssm/"+reference); err != nil || v.Reveal() != want {
 			t.Errorf("%s: %q, %v, want %q", reference, v.Reveal(), err, want)
 		}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"callfleet/internal/evidence"
 )
 
 // Prefix of the ARNs of a Server.
@@ -24,6 +26,7 @@ const Machine = arnPrefix + "stateMachine:call-api"
 // Server is the API. Its methods are safe for concurrent use.
 type Server struct {
 	URL string
+	t   testing.TB
 
 	mu         sync.Mutex
 	machines   map[string]string // guarded by mu: name → definition
@@ -60,7 +63,7 @@ type fault struct {
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{
-		machines: map[string]string{"call-api": "{}"}, tasks: map[string]*Task{},
+		t: t, machines: map[string]string{"call-api": "{}"}, tasks: map[string]*Task{},
 		faults: map[string][]fault{}, calls: map[string]int{}, changed: make(chan struct{}),
 	}
 	h := httptest.NewServer(s)
@@ -204,6 +207,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in map[string]any
 	err := json.NewDecoder(r.Body).Decode(&in)
 	var out any
+	if strings.HasPrefix(operation, "SendTask") {
+		evidence.Write(s.t, evidence.Result, in)
+	}
 	if err == nil {
 		out, err = s.serve(operation, r.Header.Get("Traceparent"), in)
 	}

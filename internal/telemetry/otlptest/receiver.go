@@ -14,11 +14,14 @@ import (
 	metricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
+
+	"callfleet/internal/evidence"
 )
 
 // Receiver keeps what exporters send to it. Its methods are safe for
 // concurrent use.
 type Receiver struct {
+	t        testing.TB
 	endpoint string
 
 	mu      sync.Mutex
@@ -34,7 +37,7 @@ func Start(t testing.TB) *Receiver {
 	if err != nil {
 		t.Fatalf("listen for otlp: %v", err)
 	}
-	r := &Receiver{endpoint: "http://" + lis.Addr().String(), changed: make(chan struct{})}
+	r := &Receiver{t: t, endpoint: "http://" + lis.Addr().String(), changed: make(chan struct{})}
 	srv := grpc.NewServer()
 	tracepb.RegisterTraceServiceServer(srv, traceService{receiver: r})
 	metricspb.RegisterMetricsServiceServer(srv, metricsService{receiver: r})
@@ -131,6 +134,14 @@ type traceService struct {
 }
 
 func (s traceService) Export(_ context.Context, req *tracepb.ExportTraceServiceRequest) (*tracepb.ExportTraceServiceResponse, error) {
+	for _, rs := range req.GetResourceSpans() {
+		evidence.Write(s.receiver.t, evidence.Span, rs.GetResource().String())
+		for _, ss := range rs.GetScopeSpans() {
+			for _, span := range ss.GetSpans() {
+				evidence.Write(s.receiver.t, evidence.Span, span.String())
+			}
+		}
+	}
 	s.receiver.add(spansOf(req.GetResourceSpans()), nil)
 	return &tracepb.ExportTraceServiceResponse{}, nil
 }
@@ -141,6 +152,13 @@ type metricsService struct {
 }
 
 func (s metricsService) Export(_ context.Context, req *metricspb.ExportMetricsServiceRequest) (*metricspb.ExportMetricsServiceResponse, error) {
+	for _, rm := range req.GetResourceMetrics() {
+		for _, sm := range rm.GetScopeMetrics() {
+			for _, metric := range sm.GetMetrics() {
+				evidence.Write(s.receiver.t, evidence.Metric, metric.String())
+			}
+		}
+	}
 	s.receiver.add(nil, metricsOf(req.GetResourceMetrics()))
 	return &metricspb.ExportMetricsServiceResponse{}, nil
 }

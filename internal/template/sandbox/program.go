@@ -30,27 +30,30 @@ type Program struct {
 	keys   []Use
 
 	secrets []secret.Reference
+	differ  []Difference
 }
 
 // Use is a name in a text, its members with it.
 type Use = parse.Use
+
+// Difference is what means one thing here and another in Jinja2, where neither
+// complains.
+type Difference = parse.Difference
 
 // Compile reads a template text; the error is an *Error.
 func Compile(source string, at Position, engine Engine) (*Program, error) {
 	if err := token.Readable(source); err != nil {
 		return nil, err
 	}
+	source = token.Lines(source)
 	if !strings.Contains(source, "{{") && !strings.Contains(source, "{%") && !strings.Contains(source, "{#") {
-		if engine == Jinja2 {
-			source = token.JinjaText(source)
-		}
 		return &Program{at: at, plain: source, size: len(source)}, nil
 	}
 	parsed, err := read(source, engine)
 	if err != nil {
 		return nil, advised(err, source, engine)
 	}
-	p := &Program{at: at, jinja: engine == Jinja2, body: parsed.Body, size: len(source), names: parsed.Names, keys: parsed.Keys, secrets: parsed.Secrets}
+	p := &Program{at: at, jinja: engine == Jinja2, body: parsed.Body, size: len(source), names: parsed.Names, keys: parsed.Keys, secrets: parsed.Secrets, differ: parsed.Differences}
 	if text, ok := fixed(p.body); ok && len(p.secrets) > 0 {
 		p.plain, p.body = text, nil
 	}
@@ -104,6 +107,9 @@ func (p *Program) Names() []Use { return p.names }
 
 // Keys are where a key for a signature is given.
 func (p *Program) Keys() []Use { return p.keys }
+
+// Differences are what Jinja2 reads otherwise.
+func (p *Program) Differences() []Difference { return p.differ }
 
 // Append runs p and appends what it prints to buf. The error is an *Error, or
 // the context's cause.

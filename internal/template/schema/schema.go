@@ -204,23 +204,36 @@ func countable(v any) bool {
 // Missing reports whether the schema names what members params have, and path,
 // such as user, name, is not among them.
 func (s *Schema) Missing(path []string) bool {
-	at := s.doc
+	_, missing := s.find(path)
+	return missing
+}
+
+// IsList reports whether path is declared to be an array.
+func (s *Schema) IsList(path []string) bool {
+	at, _ := s.find(path)
+	return at["type"] == "array"
+}
+
+// find is the schema of path, nil when the schema does not say; missing is a
+// path that it does not allow.
+func (s *Schema) find(path []string) (at map[string]any, missing bool) {
+	at = s.doc
 	for i, key := range path {
 		if i == 0 && key == "params" {
 			continue
 		}
 		properties, ok := at["properties"].(map[string]any)
 		if !ok || open(at) {
-			return false
+			return nil, false
 		}
 		next, ok := properties[key].(map[string]any)
 		if !ok {
 			_, any := properties[key]
-			return !any
+			return nil, !any
 		}
 		at = next
 	}
-	return false
+	return at, false
 }
 
 // open reports whether a schema lets through members that it does not name, or

@@ -249,6 +249,9 @@ func (k *Keeper) Rollback(ctx context.Context, key store.Key, number int, messag
 // Remove removes a template and keeps its versions: Rollback brings it back. It
 // returns the version that it had.
 func (k *Keeper) Remove(ctx context.Context, key store.Key) (number int, err error) {
+	if err := notVersion(key); err != nil {
+		return 0, fmt.Errorf("remove template %q: %w", key, err)
+	}
 	for range rounds {
 		st, _, err := k.loadRecorded(ctx, key)
 		switch {
@@ -267,9 +270,21 @@ func (k *Keeper) Remove(ctx context.Context, key store.Key) (number int, err err
 	return 0, fmt.Errorf("remove template %q: %w: too many change it at once, try again", key, store.ErrConflict)
 }
 
+// notVersion refuses to remove a version alone: calls may pin it, and the history
+// would have a gap.
+func notVersion(key store.Key) error {
+	if template, n := key.Cut(); n > 0 {
+		return fmt.Errorf("%w: that is version %d of %q: it stays until it is the oldest of too many, or all are purged", store.ErrInvalid, n, template)
+	}
+	return nil
+}
+
 // Purge removes a template and all its versions, for good. Numbers begin at 1
 // again. It returns how many versions there were.
 func (k *Keeper) Purge(ctx context.Context, key store.Key) (versions int, err error) {
+	if err := notVersion(key); err != nil {
+		return 0, fmt.Errorf("purge template %q: %w", key, err)
+	}
 	_, err = k.store.Get(ctx, key)
 	there := err == nil
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -150,6 +150,27 @@ func TestPutRefuses(t *testing.T) {
 	}
 }
 
+// A version is not a template, that could be removed, purged or rolled back.
+func TestVersionsAreNoTemplates(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	put(t, s, "http://1", "http://2")
+	k := version.New(s, version.Options{})
+	_, removed := k.Remove(t.Context(), key.At(1))
+	_, purged := k.Purge(t.Context(), key.At(1))
+	for what, err := range map[string]error{"remove": removed, "purge": purged} {
+		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "version") {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	if _, err := k.Rollback(t.Context(), key.At(1), 1, ""); err == nil {
+		t.Error("a version is rolled back")
+	}
+	if numbers, current := history(t, s); !reflect.DeepEqual(numbers, []int{2, 1}) || current != 2 {
+		t.Errorf("versions %v, current %d", numbers, current)
+	}
+}
+
 // The same number is the same version on the wire and in the store.
 func TestKeysAgreeWithRequests(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/jsii-runtime-go"
 )
 
@@ -101,25 +102,36 @@ func (p *parts) queueAlarms() []alarm {
 const failedMath = "100*FILL(failed,0)/IF(FILL(succeeded,0)+FILL(failed,0)>0,FILL(succeeded,0)+FILL(failed,0),1)"
 
 func (p *parts) executionAlarms() []alarm {
-	outcome := map[string]cw.Metric{
-		"succeeded": p.executionMetric("ExecutionsSucceeded"), "failed": p.executionMetric("ExecutionsFailed"),
-	}
+	list := machineAlarms(p.machines.callAPI, "Executions", "executions", p.knobs.MaxFailedPercent, "an API answers badly, or a template is wrong")
+	list = append(list, machineAlarms(p.machines.callBatch, "Batches", "batches", p.knobs.MaxFailedPercent,
+		"a template is missing, or no worker brought a batch to its end; calls that fail do not fail their batch")...)
+	return append(list, p.apiAlarms()...)
+}
+
+// machineAlarms watch the executions of one state machine.
+func machineAlarms(machine awsstepfunctions.StateMachine, id, name string, maxFailed int, why string) []alarm {
 	return []alarm{
 		{
-			id: "ExecutionsFailed", name: "executions-failed",
-			text:   fmt.Sprintf("More than %d %% of the executions of five minutes failed: an API answers badly, or a template is wrong.", p.knobs.MaxFailedPercent),
-			metric: math(failedMath, "failed, %", outcome, 5), above: p.knobs.MaxFailedPercent,
+			id: id + "Failed", name: name + "-failed",
+			text:   fmt.Sprintf("More than %d %% of the %s of five minutes failed: %s.", maxFailed, name, why),
+			metric: math(failedMath, "failed, %", outcomeMetrics(machine), 5), above: maxFailed,
 		},
 		{
-			id: "ExecutionsTimedOut", name: "executions-timed-out",
+			id: id + "TimedOut", name: name + "-timed-out",
 			text:   "Executions ended by their time limit: a definition was changed so that it has one, and it is too short.",
-			metric: p.executionMetric("ExecutionsTimedOut"),
+			metric: executionMetric(machine, "ExecutionsTimedOut"),
 		},
 		{
-			id: "ExecutionsThrottled", name: "executions-throttled",
+			id: id + "Throttled", name: name + "-throttled",
 			text:   "Step Functions slows transitions down: the account's StateTransition quota is reached.",
-			metric: p.executionMetric("ExecutionThrottled"), periods: 5,
+			metric: executionMetric(machine, "ExecutionThrottled"), periods: 5,
 		},
+	}
+}
+
+// apiAlarms watch what the fleet asks of Step Functions, and what comes back.
+func (p *parts) apiAlarms() []alarm {
+	return []alarm{
 		{
 			id: "StartThrottled", name: "start-throttled",
 			text:   "StartExecution is throttled for minutes: startRate is above the account's quota, or others use it too.",

@@ -23,6 +23,9 @@ func TestAlarms(t *testing.T) {
 		"calls-executions-failed":    {"ExecutionsFailed", "10", "1"},
 		"calls-executions-timed-out": {"ExecutionsTimedOut", "0", "1"},
 		"calls-executions-throttled": {"ExecutionThrottled", "0", "5"},
+		"calls-batches-failed":       {"ExecutionsFailed", "10", "1"},
+		"calls-batches-timed-out":    {"ExecutionsTimedOut", "0", "1"},
+		"calls-batches-throttled":    {"ExecutionThrottled", "0", "5"},
 		"calls-start-throttled":      {"ThrottledEvents", "0", "5"},
 		"calls-report-throttled":     {"ThrottledEvents", "0", "5"},
 		"calls-events-failed":        {"FailedInvocations", "0", "1"},
@@ -71,6 +74,26 @@ func TestQueueAlarmsWatchTheirQueue(t *testing.T) {
 		letters := v.the(t, "AWS::CloudWatch::Alarm", `"AlarmName":"calls-`+part+`-dlq"`)
 		want(t, old, `{"Fn::GetAtt":["`+live.ID+`","QueueName"]}`, "Dimensions", 0, "Value")
 		want(t, letters, `{"Fn::GetAtt":["`+dead.ID+`","QueueName"]}`, "Dimensions", 0, "Value")
+	}
+}
+
+// The alarms of executions watch the state machine that they are named after,
+// and the dashboard shows both.
+func TestExecutionsOfBothMachinesAreWatched(t *testing.T) {
+	t.Parallel()
+	v := standard(t)
+	single, batches := v.machine(t, "call-api"), v.machine(t, "calls-batch")
+	for prefix, watched := range map[string][2]string{"calls-executions-": {single.ID, batches.ID}, "calls-batches-": {batches.ID, single.ID}} {
+		for _, what := range []string{"failed", "timed-out", "throttled"} {
+			alarm := cfn.Text(v.the(t, "AWS::CloudWatch::Alarm", `"AlarmName":"`+prefix+what+`"`).Properties)
+			if !strings.Contains(alarm, `{"Ref":"`+watched[0]+`"}`) || strings.Contains(alarm, watched[1]) {
+				t.Errorf("%s%s watches %s, want %s", prefix, what, alarm, watched[0])
+			}
+		}
+	}
+	board := cfn.Text(v.the(t, "AWS::CloudWatch::Dashboard", "").Properties)
+	if a, b := strings.Count(board, single.ID), strings.Count(board, batches.ID); a != b || a == 0 {
+		t.Errorf("the dashboard names call-api %d times and call-batch %d times, want as often", a, b)
 	}
 }
 

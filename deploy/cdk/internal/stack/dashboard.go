@@ -3,6 +3,7 @@ package stack
 import (
 	cw "github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/jsii-runtime-go"
 )
 
@@ -12,7 +13,7 @@ var tableOperations = awsdynamodb.OperationsMetricOptions{
 }
 
 const flowPicture = "```\n" +
-	"producer -> requests -> starter => StartExecution => Step Functions (call-api)\n" +
+	"producer -> requests -> starter => StartExecution => Step Functions (call-api, call-batch)\n" +
 	"   ^                                                 | GetItem (table), SendMessage\n" +
 	"   |                    tasks <----------------------'\n" +
 	"   |                      '-> worker x N => API, then SendTaskSuccess / Failure / Heartbeat\n" +
@@ -34,26 +35,25 @@ func (p *parts) addDashboard() {
 	)
 	metrics := p.backlogMetrics()
 	board.AddWidgets(
-		graph("Executions per minute", p.executionMetric("ExecutionsStarted"), p.executionMetric("ExecutionsSucceeded"),
-			p.executionMetric("ExecutionsFailed"), p.executionMetric("ExecutionsTimedOut"), p.executionMetric("ExecutionsAborted")),
-		graph("Time of an execution, ms", p.executionMetric("ExecutionTime").With(&cw.MetricOptions{Statistic: jsii.String("p50")}),
-			p.executionMetric("ExecutionTime").With(&cw.MetricOptions{Statistic: jsii.String("p99")})),
+		executionGraph("Executions per minute", p.machines.callAPI), timeGraph("Time of an execution, ms", p.machines.callAPI),
 		graph("Backlog per running worker", math(perWorkerMath, "backlog per worker", metrics, 1)),
+	)
+	board.AddWidgets(
+		executionGraph("Batches per minute", p.machines.callBatch), timeGraph("Time of a batch, ms", p.machines.callBatch),
+		graph("Failed batches, %", math(failedMath, "failed, %", outcomeMetrics(p.machines.callBatch), 5)),
 	)
 	board.AddWidgets(
 		graph("Tasks: running, wanted", p.taskMetric(p.worker, "RunningTaskCount"), p.taskMetric(p.worker, "DesiredTaskCount"),
 			p.taskMetric(p.starter, "RunningTaskCount")),
 		graph("CPU and memory of workers, %", p.worker.MetricCpuUtilization(nil), p.worker.MetricMemoryUtilization(nil)),
 		graph("Throttled by Step Functions", apiMetric("StartExecution"), apiMetric("SendTaskSuccess"), apiMetric("SendTaskHeartbeat"),
-			p.executionMetric("ExecutionThrottled")),
+			executionMetric(p.machines.callAPI, "ExecutionThrottled"), executionMetric(p.machines.callBatch, "ExecutionThrottled")),
 	)
 	board.AddWidgets(
 		graph("Dead letters", queueMetric(p.queues.requests.dead, "ApproximateNumberOfMessagesVisible", "Maximum"),
 			queueMetric(p.queues.tasks.dead, "ApproximateNumberOfMessagesVisible", "Maximum"),
 			queueMetric(p.queues.results.dead, "ApproximateNumberOfMessagesVisible", "Maximum")),
-		graph("Failed executions, %", math(failedMath, "failed, %", map[string]cw.Metric{
-			"succeeded": p.executionMetric("ExecutionsSucceeded"), "failed": p.executionMetric("ExecutionsFailed"),
-		}, 5)),
+		graph("Failed executions, %", math(failedMath, "failed, %", outcomeMetrics(p.machines.callAPI), 5)),
 		cw.NewLogQueryWidget(&cw.LogQueryWidgetProps{
 			Title:         jsii.String("Warnings and errors of workers"),
 			LogGroupNames: jsii.Strings("/callfleet/"+p.knobs.Prefix+"/worker", "/callfleet/"+p.knobs.Prefix+"/starter"),
@@ -65,6 +65,21 @@ func (p *parts) addDashboard() {
 
 func graph(title string, metrics ...cw.IMetric) cw.IWidget {
 	return cw.NewGraphWidget(&cw.GraphWidgetProps{Title: jsii.String(title), Left: &metrics, Width: jsii.Number(8), Height: jsii.Number(6)})
+}
+
+// executionGraph is how executions of a state machine begin and end.
+func executionGraph(title string, machine awsstepfunctions.StateMachine) cw.IWidget {
+	var metrics []cw.IMetric
+	for _, name := range []string{"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} {
+		metrics = append(metrics, executionMetric(machine, name))
+	}
+	return graph(title, metrics...)
+}
+
+// timeGraph is how long they take.
+func timeGraph(title string, machine awsstepfunctions.StateMachine) cw.IWidget {
+	took := executionMetric(machine, "ExecutionTime")
+	return graph(title, took.With(&cw.MetricOptions{Statistic: jsii.String("p50")}), took.With(&cw.MetricOptions{Statistic: jsii.String("p99")}))
 }
 
 // queueGraph is what is in a queue, and how long it has been there.

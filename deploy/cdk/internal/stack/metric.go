@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	cw "github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/jsii-runtime-go"
 )
 
@@ -49,8 +50,14 @@ func (p *parts) taskMetric(s service, name string) cw.Metric {
 	})
 }
 
-func (p *parts) executionMetric(name string) cw.Metric {
-	return metricOf("AWS/States", name, "Sum", map[string]*string{"StateMachineArn": p.machines.callAPI.StateMachineArn()})
+// executionMetric is one of a state machine's executions.
+func executionMetric(machine awsstepfunctions.StateMachine, name string) cw.Metric {
+	return metricOf("AWS/States", name, "Sum", map[string]*string{"StateMachineArn": machine.StateMachineArn()})
+}
+
+// outcomeMetrics are the names in failedMath.
+func outcomeMetrics(machine awsstepfunctions.StateMachine) map[string]cw.Metric {
+	return map[string]cw.Metric{"succeeded": executionMetric(machine, "ExecutionsSucceeded"), "failed": executionMetric(machine, "ExecutionsFailed")}
 }
 
 // apiMetric is how often an API of Step Functions was throttled, in the whole

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/limit/store"
 	"callfleet/internal/limit/store/storetest"
 	"callfleet/internal/natsembed"
@@ -19,7 +20,7 @@ func TestStore(t *testing.T) {
 
 func open(t *testing.T) *Store {
 	t.Helper()
-	server, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir()})
+	server, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"callfleet/internal/evidence"
 	"callfleet/internal/natsembed"
 	"callfleet/internal/queue"
 )
@@ -46,7 +47,7 @@ func TestVerdict(t *testing.T) {
 // TestWait sends to a subject that somebody listens to and never answers.
 func TestWait(t *testing.T) {
 	t.Parallel()
-	srv, err := natsembed.Start(natsembed.Options{StoreDir: t.TempDir()})
+	srv, err := natsembed.Start(natsembed.Options{StoreDir: evidence.Dir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,16 +49,30 @@ func Unreserved(c byte) bool {
 
 // Percent encodes all but Unreserved characters (RFC 3986 §2.1), so that
 // the result is fit for a path segment and for a query value alike.
-func Percent(s string) string { return encodeBytes(s, false) }
+func Percent(s string) string { return encodeBytes(s, none, "%20") }
 
 // Form encodes as application/x-www-form-urlencoded: a space is a plus.
-func Form(s string) string { return encodeBytes(s, true) }
+func Form(s string) string { return encodeBytes(s, none, "+") }
 
-func encodeBytes(s string, plus bool) string {
+// Quote is Percent but for slashes, which stay.
+func Quote(s string) string { return encodeBytes(s, '/', "%20") }
+
+// Segment makes what Quote or Form have made part of one path segment.
+func Segment(encoded string) string {
+	if strings.IndexByte(encoded, '/') < 0 && strings.IndexByte(encoded, '+') < 0 {
+		return encoded
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(encoded, "/", "%2F"), "+", "%20")
+}
+
+// none is a byte that is unreserved anyway.
+const none = '-'
+
+func encodeBytes(s string, kept byte, space string) string {
 	const upperHex = "0123456789ABCDEF"
 	n := 0
 	for i := range len(s) {
-		if !Unreserved(s[i]) {
+		if !Unreserved(s[i]) && s[i] != kept {
 			n++
 		}
 	}
@@ -68,10 +82,10 @@ func encodeBytes(s string, plus bool) string {
 	b := make([]byte, 0, len(s)+2*n)
 	for i := range len(s) {
 		switch c := s[i]; {
-		case Unreserved(c):
+		case Unreserved(c) || c == kept:
 			b = append(b, c)
-		case c == ' ' && plus:
-			b = append(b, '+')
+		case c == ' ':
+			b = append(b, space...)
 		default:
 			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
 		}

@@ -115,12 +115,3 @@ func now(c *Call) (any, error) {
 	}
 	return nil, c.Errorf(`the format of now must be "rfc3339", "http", "date", "unix" or "unix_ms"`)
 }
-
-// upper differs from Go's in the letters that become two.
-func upper(s string) string {
-	s = strings.ToUpper(s)
-	if strings.ContainsAny(s, "ßŉﬀﬁﬂﬃﬄﬅﬆ") {
-		s = strings.NewReplacer("ß", "SS", "ŉ", "ʼN", "ﬀ", "FF", "ﬁ", "FI", "ﬂ", "FL", "ﬃ", "FFI", "ﬄ", "FFL", "ﬅ", "ST", "ﬆ", "ST").Replace(s)
-	}
-	return s
-}

@@ -1,14 +1,15 @@
 // Package filter holds the filters of the template language. There are no
 // others: pongo2's own are out of reach. Both engines have these:
 //
-//	tojson          any value as JSON, as it was written in params
-//	default:x       x for what is missing or null; "", 0 and false stay
+//	tojson          any value as JSON, in Jinja2's spelling
+//	default:x       x for what is missing; default(x, true) for all that is false
+//	default_if_none:x  x for what is missing or null; "", 0 and false stay
 //	required:"why"  an error with this reason for what is missing, null or ""
 //	safe            text that is printed as it is, wherever it stands
-//	urlencode       text percent-encoded (a space is %20, a slash %2F); an
-//	                object as name=value&name=value
-//	urlpath         the same, and an error for "", "." and ".."
-//	formencode      as urlencode, with + for a space
+//	urlencode       text percent-encoded (a space is %20), but for slashes outside
+//	                of paths; an object as name=value&name=value, with + for a space
+//	urlpath         a path segment: %2F for a slash; an error for "", "." and ".."
+//	formencode      as a form does: + for a space, %2F for a slash
 //	b64encode       base64 with padding
 //	b64decode       the text of base64, with padding or without, of both alphabets
 //	hmac_sha256:k   HMAC-SHA256 of a text, in hex; hmac_sha256(k, "base64") in base64
@@ -28,6 +29,7 @@ import (
 	"unicode/utf8"
 
 	"callfleet/internal/template/sandbox/escape"
+	"callfleet/internal/template/sandbox/letter"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -119,13 +121,15 @@ func (c *Call) Errorf(format string, args ...any) error {
 func Lookup(name string) *Filter {
 	switch name {
 	case "tojson":
-		return &Filter{Apply: toJSON}
+		return &Filter{Apply: toJSON, Params: []string{"indent"}, MaxArgs: 1}
 	case "safe":
 		return &Filter{Apply: safe}
 	case "required":
 		return &Filter{Apply: required, MaxArgs: 1, TakesUndefined: true}
 	case "default":
-		return &Filter{Apply: orDefault, MinArgs: 1, MaxArgs: 1, TakesUndefined: true}
+		return &Filter{Apply: orDefault, MinArgs: 1, MaxArgs: 2, TakesUndefined: true}
+	case "default_if_none":
+		return &Filter{Apply: defaultIfNone, MinArgs: 1, MaxArgs: 1, TakesUndefined: true}
 	case "urlencode":
 		return &Filter{Apply: urlEncode}
 	case "urlpath":
@@ -143,11 +147,11 @@ func Lookup(name string) *Filter {
 	case "quote_header":
 		return &Filter{Apply: quoteHeader}
 	case "upper":
-		return &Filter{Apply: onText(upper)}
+		return &Filter{Apply: onText(letter.Upper)}
 	case "lower":
-		return &Filter{Apply: onText(strings.ToLower)}
+		return &Filter{Apply: onText(letter.Lower)}
 	case "trim":
-		return &Filter{Apply: onText(strings.TrimSpace)}
+		return &Filter{Apply: onText(letter.TrimSpace)}
 	case "join":
 		return &Filter{Apply: join, MaxArgs: 1}
 	case "length":
@@ -180,13 +184,26 @@ func onText(f func(string) string) func(*Call) (any, error) {
 }
 
 func toJSON(c *Call) (any, error) {
-	s, err := c.ToJSON(c.Of, c.Place)
+	by := -1
+	if arg, ok := c.Arg(0); ok && arg != nil {
+		var err error
+		if by, err = c.Whole(0, "indent", 0, 100); err != nil {
+			return nil, err
+		}
+	}
+	s, err := c.HTMLJSON(c.Of, by, c.Place)
 	return value.Encoded{Text: s, As: value.AsJSON}, err
 }
 
+// safe leaves a text as it is. What urlencode made keeps its slashes out of
+// paths all the same: who writes |urlencode|safe means it to be encoded once.
 func safe(c *Call) (any, error) {
 	s, err := c.Text()
-	return value.Encoded{Text: s, As: value.AsIs}, err
+	as := value.AsIs
+	if e, ok := c.Of.(value.Encoded); ok && (e.As == value.AsURL || e.As == value.AsURLSafe) {
+		as = value.AsURLSafe
+	}
+	return value.Encoded{Text: s, As: as}, err
 }
 
 // required refuses what is missing, null or empty, in the author's words.
@@ -206,24 +223,38 @@ func required(c *Call) (any, error) {
 	return nil, c.Errorf("%s is required: %s", c.Path, message)
 }
 
-// orDefault replaces what is missing or null; empty texts and zero stay.
+// orDefault is pongo2's default, which replaces what is missing, and with true
+// behind it what is false. pongo2 would replace null, Jinja2 leaves it: an
+// error, unless it makes no difference to a condition.
 func orDefault(c *Call) (any, error) {
+	v, err := jinjaDefault(c)
+	if c.Of == nil && v == nil && err == nil && value.Truth(c.Args[0]) {
+		return nil, c.Errorf(`%s is null, which default leaves as it is: write default_if_none for what is missing or null, or default(…, true) for all that is false`, c.Path)
+	}
+	return v, err
+}
+
+// defaultIfNone replaces what is missing or null; empty texts, zero and false
+// stay.
+func defaultIfNone(c *Call) (any, error) {
 	if _, missing := c.Of.(value.Undefined); missing || c.Of == nil {
 		return c.Args[0], nil
 	}
 	return c.Of, nil
 }
 
-func urlEncode(c *Call) (any, error) { return c.encode(escape.Percent) }
+// urlEncode leaves the slashes of a text, as Jinja2 does: who prints it knows
+// whether it stands in a path.
+func urlEncode(c *Call) (any, error) { return c.encode(escape.Quote) }
 
 func formEncoded(c *Call) (any, error) { return c.encode(escape.Form) }
 
-// encode encodes a text, or an object as name=value pairs.
-func (c *Call) encode(f func(string) string) (any, error) {
+// encode encodes a text, or an object as name=value pairs of a form.
+func (c *Call) encode(text func(string) string) (any, error) {
 	o, ok := c.Of.(*value.Object)
 	if !ok {
 		s, err := c.Text()
-		return value.Encoded{Text: f(s), As: value.AsURL}, err
+		return value.Encoded{Text: text(s), As: value.AsURL}, err
 	}
 	if err := c.Open(o, c.Place); err != nil {
 		return nil, err
@@ -240,9 +271,9 @@ func (c *Call) encode(f func(string) string) (any, error) {
 		if i > 0 {
 			b.WriteByte('&')
 		}
-		b.WriteString(f(m.Key))
+		b.WriteString(escape.Form(m.Key))
 		b.WriteByte('=')
-		b.WriteString(f(s))
+		b.WriteString(escape.Form(s))
 	}
 	return value.Encoded{Text: b.String(), As: value.AsPairs}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"callfleet/internal/template/sandbox/escape"
+	"callfleet/internal/template/sandbox/letter"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -20,20 +21,18 @@ func Jinja(name string) *Filter {
 		return &Filter{Apply: jinjaDefault, Params: []string{"default_value", "boolean"}, MaxArgs: 2, TakesUndefined: true}
 	case "length", "count":
 		return Lookup("length")
-	case "tojson":
-		return &Filter{Apply: jinjaJSON, Params: []string{"indent"}, MaxArgs: 1}
 	case "e", "escape", "forceescape":
 		return onStr(func(s string) string { return htmlEscape.Replace(s) })
 	case "string":
 		return onStr(func(s string) string { return s })
 	case "upper":
-		return onStr(upper)
+		return onStr(letter.Upper)
 	case "lower":
-		return onStr(strings.ToLower)
+		return onStr(letter.Lower)
 	case "title":
-		return onStr(title)
+		return onStr(letter.Title)
 	case "capitalize":
-		return onStr(capitalize)
+		return onStr(letter.Capitalize)
 	case "striptags":
 		return onStr(func(s string) string {
 			return strings.Join(strings.Fields(html.UnescapeString(escape.WithoutTags(s))), " ")
@@ -43,7 +42,7 @@ func Jinja(name string) *Filter {
 	case "wordcount":
 		return &Filter{Apply: wordCount}
 	case "trim":
-		return &Filter{Apply: Trim(strings.Trim, strings.TrimSpace), Params: []string{"chars"}, MaxArgs: 1}
+		return &Filter{Apply: Trim(strings.Trim, letter.TrimSpace), Params: []string{"chars"}, MaxArgs: 1}
 	case "center":
 		return &Filter{Apply: Pad(2, 80), Params: []string{"width"}, MaxArgs: 1}
 	case "replace":
@@ -169,18 +168,6 @@ func jinjaDefault(c *Call) (any, error) {
 		return other, nil
 	}
 	return c.Of, nil
-}
-
-func jinjaJSON(c *Call) (any, error) {
-	by := -1
-	if arg, ok := c.Arg(0); ok && arg != nil {
-		var err error
-		if by, err = c.Whole(0, "indent", 0, 100); err != nil {
-			return nil, err
-		}
-	}
-	s, err := c.HTMLJSON(c.Of, by, c.Place)
-	return value.Encoded{Text: s, As: value.AsJSON}, err
 }
 
 // Whole is a whole number as an argument.

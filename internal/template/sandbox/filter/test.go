@@ -40,7 +40,10 @@ func Test(name string) *Filter {
 	case "callable":
 		return testOf(func(v any) bool { _, ok := v.(value.Callable); return ok })
 	case "escaped":
-		return testOf(func(v any) bool { e, ok := v.(value.Encoded); return ok && e.As == value.AsIs })
+		return testOf(func(v any) bool {
+			e, ok := v.(value.Encoded)
+			return ok && (e.As == value.AsIs || e.As == value.AsURLSafe)
+		})
 	case "upper", "lower":
 		return testOf(func(v any) bool {
 			s, _ := value.Printed(v)

@@ -7,34 +7,9 @@ import (
 	"strings"
 	"unicode"
 
+	"callfleet/internal/template/sandbox/number"
 	"callfleet/internal/template/sandbox/value"
 )
-
-// title makes the first letter of each word large and the others small.
-func title(s string) string {
-	var b strings.Builder
-	inside := false
-	for _, r := range s {
-		switch {
-		case !inside:
-			b.WriteString(upper(string(r)))
-		default:
-			b.WriteRune(unicode.ToLower(r))
-		}
-		inside = !(unicode.IsSpace(r) || strings.ContainsRune("-({[<", r))
-	}
-	return b.String()
-}
-
-func capitalize(s string) string {
-	for i, r := range s {
-		if i > 0 {
-			return upper(s[:i]) + strings.ToLower(s[i:])
-		}
-		_ = r
-	}
-	return upper(s)
-}
 
 func wordCount(c *Call) (any, error) {
 	s, err := c.str()
@@ -215,7 +190,7 @@ func toInt(c *Call) (any, error) {
 	}
 	s, isText := value.TextOf(c.Of)
 	n, isNumber := value.NumberOf(c.Of)
-	if s = strings.TrimSpace(s); len(s) > value.MaxDigits {
+	if s = strings.TrimSpace(s); len(s) > number.MaxDigits {
 		return otherwise, nil
 	}
 	if isText {
@@ -251,7 +226,7 @@ func toFloat(c *Call) (any, error) {
 	} else if !isText {
 		return otherwise, nil
 	}
-	if s = strings.TrimSpace(s); len(s) > value.MaxDigits {
+	if s = strings.TrimSpace(s); len(s) > number.MaxDigits {
 		return otherwise, nil
 	}
 	x, err := strconv.ParseFloat(s, 64)

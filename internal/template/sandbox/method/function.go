@@ -1,6 +1,7 @@
 package method
 
 import (
+	"fmt"
 	"math"
 
 	"callfleet/internal/template/sandbox/filter"
@@ -48,7 +49,10 @@ func numbers(c *filter.Call) (any, error) {
 	} else if err := c.Step(c.Place, 1+max(0, n)); err != nil {
 		return nil, err
 	}
-	l := &value.List{}
+	l := &value.List{Range: fmt.Sprintf("range(%d, %d)", from, to)}
+	if by != 1 {
+		l.Range = fmt.Sprintf("range(%d, %d, %d)", from, to, by)
+	}
 	for i := from; by > 0 && i < to || by < 0 && i > to; i += by {
 		l.Items = append(l.Items, value.WholeNumber(i))
 	}

@@ -34,7 +34,7 @@ func Lookup(name string) *filter.Filter {
 	case "upper", "lower", "title", "capitalize":
 		return textual(filter.Jinja(name).Apply)
 	case "strip":
-		return &filter.Filter{Apply: filter.Trim(strings.Trim, strings.TrimSpace), MaxArgs: 1}
+		return &filter.Filter{Apply: filter.Jinja("trim").Apply, MaxArgs: 1}
 	case "lstrip":
 		return &filter.Filter{Apply: filter.Trim(strings.TrimLeft, func(s string) string { return strings.TrimLeftFunc(s, unicode.IsSpace) }), MaxArgs: 1}
 	case "rstrip":

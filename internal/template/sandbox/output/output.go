@@ -122,10 +122,13 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 		ok = true
 	}
 	if !ok {
-		return value.ErrorAt(at, "%s is %s, which does not print: write |tojson, |join or |default", path, value.KindOf(v))
+		return value.ErrorAt(at, "%s is %s, which does not print: write |tojson, %s", path, value.KindOf(v), wayOut(v))
 	}
 	enc, isEncoded := v.(value.Encoded)
-	if isEncoded && enc.As == value.AsIs {
+	if isEncoded && o.at == URL && o.part == urlPath && (enc.As == value.AsURL || enc.As == value.AsURLSafe || enc.As == value.AsPairs) {
+		enc.As, s = value.AsURL, escape.Segment(s) // no value leads to another path
+	}
+	if isEncoded && (enc.As == value.AsIs || enc.As == value.AsURLSafe) {
 		return o.Static(s)
 	}
 	if err := g.Step(at, 1+len(s)/64); err != nil {
@@ -156,6 +159,13 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 	return o.write(s)
 }
 
+func wayOut(v any) string {
+	if v == nil {
+		return "or |default_if_none for another value"
+	}
+	return "|join or a member"
+}
+
 // jsonValue appends a whole JSON value.
 func (o *Output) jsonValue(g *value.Budget, v any, path string, at value.Place) error {
 	switch v := v.(type) {
@@ -163,7 +173,7 @@ func (o *Output) jsonValue(g *value.Budget, v any, path string, at value.Place) 
 		switch v.As {
 		case value.AsJSON: // whole, so that it leads nowhere else
 			return o.write(v.Text)
-		case value.AsIs:
+		case value.AsIs, value.AsURLSafe:
 			return o.Static(v.Text)
 		}
 	case string:

@@ -151,11 +151,11 @@ func (t *tokens) call(of tree.Expr, p value.Place) (tree.Expr, error) {
 	case *tree.Name:
 		return t.function(of, p)
 	case *tree.Access:
-		if of.Index == nil && t.jinja {
+		if of.Index == nil && (t.jinja || of.Key == "items") {
 			return t.method(of)
 		}
 	}
-	return nil, value.ErrorAt(p, "%s is called, but templates have no functions besides now and uuid: use a filter, or {%% for key, value in object %%}", tree.PathOf(of))
+	return nil, value.ErrorAt(p, noFunctions, tree.PathOf(of))
 }
 
 func (t *tokens) function(of *tree.Name, p value.Place) (tree.Expr, error) {

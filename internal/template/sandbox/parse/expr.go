@@ -230,6 +230,7 @@ func (t *tokens) member(e tree.Expr, p value.Place) (tree.Expr, error) {
 	if !t.peek(token.Symbol, "(") {
 		t.useMember(e, tok.Val)
 	}
+	t.memberOf(e, tok.Val, tok.Place)
 	return &tree.Access{Place: tok.Place, Of: e, Key: tok.Val}, nil
 }
 
@@ -336,13 +337,14 @@ func (t *tokens) primary() (tree.Expr, error) {
 	switch {
 	case id == "True" || id == "False":
 		return &tree.Literal{Place: p, Value: id == "True"}, nil
-	case id == "none" || id == "None" || !t.jinja && (id == "null" || id == "nil"):
+	case id == "none" || id == "None":
 		return &tree.Literal{Place: p}, nil
 	case t.peek(token.Symbol, "("):
 		return &tree.Name{Place: p, Name: id}, nil // the name of a function
 	}
-	t.uses = append(t.uses, Use{Place: p, Path: []string{id}})
-	return &tree.Name{Place: p, Name: id}, nil
+	null := !t.jinja && (id == "null" || id == "nil")
+	t.uses = append(t.uses, Use{Place: p, Path: []string{id}, Asks: null})
+	return &tree.Name{Place: p, Name: id, Null: null}, nil
 }
 
 // number is a number as Python prints it. pongo2's lexer takes it apart.

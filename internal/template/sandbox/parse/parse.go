@@ -20,6 +20,8 @@ type Result struct {
 	Keys []Use
 	// Secrets are the references in the text, in their order.
 	Secrets []secret.Reference
+	// Differences are what Jinja2 reads otherwise, without a word.
+	Differences []Difference
 }
 
 // Use is a name with its members, such as user.tags, and its place.
@@ -41,6 +43,7 @@ type parser struct {
 	uses    []Use
 	keys    []Use
 	secrets []secret.Reference
+	differ  []Difference
 	calls   []Use           // of functions
 	bound   map[string]bool // names that the text gives
 }
@@ -62,7 +65,7 @@ func Document(list []token.Token, jinja bool) (Result, error) {
 	if body == nil {
 		body = tree.Block{} // remarks only
 	}
-	r := Result{Body: body, Keys: p.keys, Secrets: p.secrets}
+	r := Result{Body: body, Keys: p.keys, Secrets: p.secrets, Differences: p.differ}
 	for _, use := range p.uses {
 		if !p.bound[use.Path[0]] {
 			r.Names = append(r.Names, use)
@@ -71,11 +74,13 @@ func Document(list []token.Token, jinja bool) (Result, error) {
 	return r, nil
 }
 
+const noFunctions = "%s is called, but templates have no functions besides now(), uuid() and object.items(): use a filter"
+
 func (p *parser) noFunction(call Use) error {
 	if p.jinja {
 		return value.ErrorAt(call.Place, "there is no function %q", call.Path[0])
 	}
-	return value.ErrorAt(call.Place, "%s is called, but templates have no functions besides now and uuid: use a filter, or {%% for key, value in object %%}", call.Path[0])
+	return value.ErrorAt(call.Place, noFunctions, call.Path[0])
 }
 
 func (p *parser) bind(names ...string) {

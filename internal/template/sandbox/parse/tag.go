@@ -1,6 +1,8 @@
 package parse
 
 import (
+	"slices"
+
 	"callfleet/internal/template/sandbox/token"
 	"callfleet/internal/template/sandbox/tree"
 	"callfleet/internal/template/sandbox/value"
@@ -102,16 +104,20 @@ func (p *parser) forLoop(at value.Place, code *tokens) (tree.Node, error) {
 		return nil, err
 	}
 	if len(n.Names) > 2 && !p.jinja {
-		return nil, value.ErrorAt(at, "a loop has one name, or two for an object")
+		return nil, value.ErrorAt(at, "a loop has one name, or two for object.items()")
 	}
 	if _, ok := code.accept(token.Keyword, "in"); !ok {
 		return nil, code.unexpected("in")
+	}
+	if slices.Contains(n.Names, "loop") {
+		return nil, value.ErrorAt(at, "loop is what the loop tells of itself: take another name")
 	}
 	p.bind(n.Names...)
 	p.bind("loop", "forloop")
 	if err := p.loopOver(n, code); err != nil {
 		return nil, err
 	}
+	p.pairs(n)
 	end := []string{"empty", "else", "endfor"}
 	if p.jinja {
 		end = end[1:]

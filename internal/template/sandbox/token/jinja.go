@@ -9,8 +9,7 @@ import (
 	"callfleet/internal/template/sandbox/value"
 )
 
-// jinja reads Jinja2's spelling, as its lexer does with the default settings:
-// one newline at the end of the text is dropped, line ends are \n.
+// jinja reads Jinja2's spelling, as its lexer does with the default settings.
 type jinja struct {
 	src   string
 	i     int
@@ -19,14 +18,9 @@ type jinja struct {
 	out   []Token
 }
 
-// JinjaText is what Jinja2 makes of a text without code.
-func JinjaText(source string) string {
-	return strings.TrimSuffix(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(source), "\n")
-}
-
 // Jinja reads text as Jinja2 does. The error is a *value.Error.
 func Jinja(source string) ([]Token, error) {
-	l := &jinja{src: JinjaText(source), line: 1}
+	l := &jinja{src: source, line: 1}
 	for l.i < len(l.src) {
 		if err := l.next(); err != nil {
 			return nil, err

@@ -43,16 +43,30 @@ func (noFiles) Get(string) (io.Reader, error) { return nil, errors.New("template
 
 // Pongo reads text with pongo2's lexer. The error is a *value.Error.
 func Pongo(source string) ([]Token, error) {
-	for _, mark := range []string{"{#-", "-#}"} {
-		if before, _, ok := strings.Cut(source, mark); ok {
-			return nil, value.ErrorAt(after(before), "pongo2's remarks take no white space away: write {# without -")
-		}
+	if err := remarks(source); err != nil {
+		return nil, err
 	}
 	list, err := theReader().read(source)
 	if err != nil {
 		return nil, located(err)
 	}
 	return trimmed(list), nil
+}
+
+// remarks refuses what pongo2 and Jinja2 read otherwise: remarks that take white
+// space away, and those beside a brace that does, which pongo2 lets reach across.
+func remarks(source string) error {
+	for _, mark := range []string{"{#-", "-#}"} {
+		if before, _, ok := strings.Cut(source, mark); ok {
+			return value.ErrorAt(after(before), "pongo2's remarks take no white space away: write {# without -")
+		}
+	}
+	for _, mark := range []string{"-}}{#", "-%}{#", "#}{{-", "#}{%-"} {
+		if before, _, ok := strings.Cut(source, mark); ok {
+			return value.ErrorAt(after(before), "a remark stands beside a brace with -: pongo2 and Jinja2 do not agree on the white space behind it: put the remark elsewhere")
+		}
+	}
+	return nil
 }
 
 func (r *reader) read(source string) (list []Token, err error) {

@@ -51,6 +51,15 @@ func Readable(source string) error {
 	return nil
 }
 
+// Lines is the text as Jinja2 reads it, and so do both engines: line ends are
+// \n, and one newline at the end is dropped.
+func Lines(source string) string {
+	if strings.IndexByte(source, '\r') >= 0 {
+		source = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(source)
+	}
+	return strings.TrimSuffix(source, "\n")
+}
+
 // trimmed applies the braces' control of white space, and drops text that
 // vanishes.
 func trimmed(list []Token) []Token {

@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"callfleet/internal/template/sandbox/filter"
@@ -21,8 +23,11 @@ func (e *Name) eval(r *Run, s *scope) (any, error) {
 	if v, ok := r.params.Root.Get(e.Name); ok {
 		return v, nil
 	}
-	if e.Name == "params" {
+	switch {
+	case e.Name == "params":
 		return r.params.Root, nil
+	case e.Null:
+		return nil, nil
 	}
 	return value.Undefined{Path: e.Name}, nil
 }
@@ -54,6 +59,9 @@ func (e *Access) eval(r *Run, s *scope) (any, error) {
 			return v, nil
 		}
 	}
+	if _, ok := of.(*value.Object); ok && r.jinja && e.Index == nil && slices.Contains(OfObject, e.Key) {
+		return value.Undefined{Path: PathOf(e), Python: true, Reason: fmt.Sprintf("it is a method: the member is %s[%q]", PathOf(e.Of), e.Key)}, nil
+	}
 	v, found, short := value.Lookup(of, index)
 	switch {
 	case found:
@@ -61,12 +69,13 @@ func (e *Access) eval(r *Run, s *scope) (any, error) {
 	case short:
 		return value.Undefined{Path: PathOf(e), Reason: "the list is shorter"}, nil
 	}
-	if _, ok := of.(*value.Object); ok {
-		if _, ok := index.(string); ok {
-			return value.Undefined{Path: PathOf(e)}, nil
-		}
+	missing := value.Undefined{Path: PathOf(e), Reason: PathOf(e.Of) + " is " + value.KindOf(of)}
+	key, named := index.(string)
+	if _, ok := of.(*value.Object); ok && named {
+		missing.Reason = ""
 	}
-	return value.Undefined{Path: PathOf(e), Reason: PathOf(e.Of) + " is " + value.KindOf(of)}, nil
+	missing.Python = named && inPython(of, key)
+	return missing, nil
 }
 
 func (e *Slice) eval(r *Run, s *scope) (any, error) {
@@ -135,7 +144,7 @@ func (e *Apply) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if missing, ok := of.(value.Undefined); ok && !e.Filter.TakesUndefined {
+	if missing, ok := of.(value.Undefined); ok && (!e.Filter.TakesUndefined || missing.Python) {
 		if !missing.Soft {
 			return nil, missing.MissingAt(e.Of.At())
 		}
@@ -196,8 +205,8 @@ func (e *Defined) eval(r *Run, s *scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, missing := v.(value.Undefined)
-	return missing == e.Negate, nil
+	u, missing := v.(value.Undefined)
+	return (missing && !u.Python) == e.Negate, nil
 }
 
 func (e *Choice) eval(r *Run, s *scope) (any, error) {

@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"unicode/utf8"
+
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -60,10 +62,12 @@ func (n *For) run(r *Run, s *scope, over any, depth int) error {
 	info := &loop{of: n, outer: s, depth: depth}
 	in := &scope{outer: s}
 	if o, ok := over.(*value.Object); ok && len(n.Names) == 2 {
-		if n.Unpack {
-			return value.ErrorAt(n.Place, "a loop over an object gives its keys: write %s.items()", PathOf(n.Over))
+		if !n.Unpack {
+			return n.members(r, in, o, info)
 		}
-		return n.members(r, in, o, info)
+		if err := n.parts(r, o); err != nil {
+			return err
+		}
 	}
 	items, err := n.items(r, s, over)
 	if err != nil {
@@ -122,13 +126,24 @@ func (n *For) members(r *Run, in *scope, o *value.Object, info *loop) error {
 	return nil
 }
 
+// parts checks that the names of an object can be taken apart, which is hardly
+// ever meant.
+func (n *For) parts(r *Run, o *value.Object) error {
+	if err := r.Open(o, n.Place); err != nil {
+		return err
+	}
+	for _, m := range o.Members {
+		if utf8.RuneCountInString(m.Key) != len(n.Names) {
+			return value.ErrorAt(n.Place, "a loop over an object gives its keys: write %s.items()", PathOf(n.Over))
+		}
+	}
+	return r.Step(n.Place, 1+len(o.Members))
+}
+
 // items are what a loop goes over, without what its condition leaves out.
 func (n *For) items(r *Run, s *scope, over any) ([]any, error) {
 	switch over.(type) {
 	case *value.List, *value.Object:
-		if !r.jinja && len(n.Names) == 2 {
-			return nil, value.ErrorAt(n.Place, "a loop with two names needs an object, %s is a list", PathOf(n.Over))
-		}
 	default:
 		if _, text := value.TextOf(over); !text || !r.jinja {
 			return nil, value.ErrorAt(n.Place, "a loop needs a list or an object, %s is %s", PathOf(n.Over), value.KindOf(over))

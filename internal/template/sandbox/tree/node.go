@@ -26,6 +26,7 @@ type (
 	Name struct {
 		value.Place
 		Name string
+		Null bool // pongo2's null and nil, unless params have the name
 	}
 	Access struct { // of.key, of[index]
 		value.Place
@@ -141,8 +142,8 @@ type (
 	}
 	For struct {
 		value.Place
-		// Names are one, or for pongo2 the key and value of an object, or for
-		// Jinja2 what each item is taken apart to.
+		// Names are one, or what each item is taken apart to; for pongo2 also the
+		// key and value of an object.
 		Names      []string
 		Unpack     bool
 		Over, If   Expr // If may be nil

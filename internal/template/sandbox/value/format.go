@@ -2,6 +2,7 @@ package value
 
 import (
 	"fmt"
+	"math/big"
 	"regexp"
 	"strconv"
 	"strings"
@@ -72,7 +73,7 @@ func (g *Budget) Format(format string, values any, at Place) (any, error) {
 		}
 		rest = rest[m[1]:]
 	}
-	if used < len(list) && object == nil {
+	if l, ok := values.(*List); used < len(list) && object == nil && (!ok || l.Tuple) {
 		return nil, ErrorAt(at, "the format takes fewer values")
 	}
 	return b.String() + rest, g.Grow(b.Len()+len(rest), at)
@@ -85,6 +86,9 @@ func (g *Budget) formatOne(v any, how [3]string, verb string, at Place) (string,
 		if k, err := strconv.Atoi(n); n != "" && (err != nil || k > maxWidth) {
 			return "", ErrorAt(at, "a width of more than %d is not allowed", maxWidth)
 		}
+	}
+	if verb == "s" || verb == "r" {
+		flags = strings.ReplaceAll(flags, "0", "") // fills numbers only
 	}
 	directive := "%" + flags + width
 	if precision != "" {
@@ -110,7 +114,13 @@ func (g *Budget) formatOne(v any, how [3]string, verb string, at Place) (string,
 		if verb == "i" || verb == "u" {
 			verb = "d"
 		}
-		if whole, ok := Integer(n); ok {
+		if verb == "o" && strings.Contains(flags, "#") {
+			if strings.Contains(flags, "0") {
+				break // Go counts 0o beside the width
+			}
+			verb, directive = "O", strings.ReplaceAll(directive, "#", "") // 0o10, where Go's # is 010
+		}
+		if whole, ok := new(big.Int).SetString(string(n), 10); ok {
 			return fmt.Sprintf(directive+verb, whole), nil
 		} else if n.IsFloat() && verb == "d" && -1e15 < x && x < 1e15 {
 			return fmt.Sprintf(directive+verb, int64(x)), nil

@@ -1,15 +1,15 @@
 package value
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // HTMLJSON is a value as the tojson of Jinja2 writes it: in ASCII, fit for
 // HTML, the members by name; indent is that of a level, and below 0 all is on
-// one line. Numbers are as they were written.
+// one line. Numbers are as they print.
 func (g *Budget) HTMLJSON(v any, indent int, at Place) (string, error) {
 	w := htmlJSON{Budget: g, at: at, indent: indent}
 	err := w.value(v, 0)
@@ -38,6 +38,9 @@ func (w *htmlJSON) value(v any, depth int) error {
 	}
 	switch v := v.(type) {
 	case *List:
+		if !v.plain() {
+			return ErrorAt(w.at, "a range, and what a method of an object gives, has no JSON: write |list")
+		}
 		if err := w.Open(v, w.at); err != nil {
 			return err
 		}
@@ -94,30 +97,34 @@ func (w *htmlJSON) text(s string) error {
 		return err
 	}
 	w.WriteByte('"')
-	for _, c := range s {
-		switch {
-		case c == '"' || c == '\\':
-			w.WriteByte('\\')
-			w.WriteByte(byte(c))
-		case c == '\n':
-			w.WriteString(`\n`)
-		case c == '\r':
-			w.WriteString(`\r`)
-		case c == '\t':
-			w.WriteString(`\t`)
-		case c == '\b':
-			w.WriteString(`\b`)
-		case c == '\f':
-			w.WriteString(`\f`)
-		case c >= 0x10000:
-			high, low := utf16.EncodeRune(c)
-			fmt.Fprintf(w, `\u%04x\u%04x`, high, low)
-		case c < ' ' || c > 0x7e || strings.ContainsRune("<>&'", c):
-			fmt.Fprintf(w, `\u%04x`, c)
-		default:
-			w.WriteByte(byte(c))
+	plain := 0 // where what needs no escape begins
+	for i, c := range s {
+		if ' ' <= c && c <= '~' && strings.IndexByte("\"\\<>&'", byte(c)) < 0 {
+			continue
 		}
+		w.WriteString(s[plain:i])
+		w.escape(c)
+		plain = i + utf8.RuneLen(c)
 	}
+	w.WriteString(s[plain:])
 	w.WriteByte('"')
-	return nil
+	return w.Budget.Grow(w.Len(), w.at)
+}
+
+func (w *htmlJSON) escape(c rune) {
+	if i := strings.IndexRune("\"\\\n\r\t\b\f", c); i >= 0 {
+		w.WriteByte('\\')
+		w.WriteByte("\"\\nrtbf"[i])
+		return
+	}
+	if c >= 0x10000 {
+		high, low := utf16.EncodeRune(c)
+		w.escape(high)
+		c = low
+	}
+	const hex = "0123456789abcdef"
+	w.WriteString(`\u`)
+	for shift := 12; shift >= 0; shift -= 4 {
+		w.WriteByte(hex[c>>shift&15])
+	}
 }

@@ -1,15 +1,17 @@
 package value
 
 import (
-	"math"
-	"math/big"
-	"strconv"
 	"strings"
+
+	"callfleet/internal/template/sandbox/number"
 )
 
 // Arithmetic joins two values by +, -, *, /, //, % or **: numbers, texts and
 // lists as far as Python does.
 func (g *Budget) Arithmetic(op string, left, right any, at Place) (any, error) {
+	if (op == "+" || op == "%") && (markup(left) && special(right) || op == "+" && markup(right) && special(left)) {
+		return nil, ErrorAt(at, "%s joins what is safe or JSON with a text, of which Jinja2 would make HTML: print the one behind the other", op)
+	}
 	if op == "+" {
 		a, okA := TextOf(left)
 		b, okB := TextOf(right)
@@ -31,92 +33,33 @@ func (g *Budget) Arithmetic(op string, left, right any, at Place) (any, error) {
 	if !okA || !okB {
 		return nil, ErrorAt(at, "%s does not join %s and %s", op, KindOf(left), KindOf(right))
 	}
-	m, okM := Integer(a)
-	n, okN := Integer(b)
-	if (op == "/" || op == "%" || op == "//") && !Truth(b) {
-		return nil, ErrorAt(at, "division by zero")
+	n, err := number.Arithmetic(op, string(a), string(b))
+	if err != nil {
+		return nil, ErrorAt(at, "%v", err)
 	}
-	if whole := !a.IsFloat() && !b.IsFloat(); whole && (!okM || !okN) {
-		return nil, ErrorAt(at, "%s takes no whole number as large as that", op)
-	} else if whole && op != "/" && (op != "**" || n >= 0) {
-		return wholeArithmetic(op, m, n, at)
-	}
-	return floatArithmetic(op, a, b, at)
+	return Number(n), nil
 }
 
-// wholeArithmetic computes in 64 bits, or not at all.
-func wholeArithmetic(op string, m, n int64, at Place) (any, error) {
-	x, y := big.NewInt(m), big.NewInt(n)
-	switch op {
-	case "+":
-		x.Add(x, y)
-	case "-":
-		x.Sub(x, y)
-	case "*":
-		x.Mul(x, y)
-	case "**":
-		if n > 64 && m != 0 && m != 1 && m != -1 {
-			return nil, ErrorAt(at, "the result of %s is too large", op)
-		}
-		x.Exp(x, y, nil)
-	case "//": // rounded down, as in Jinja2
-		m := new(big.Int)
-		if x.DivMod(x, y, m); m.Sign() != 0 && n < 0 {
-			x.Sub(x, big.NewInt(1))
-		}
-	case "%": // the sign of the divisor, as in Jinja2
-		x.Mod(x, new(big.Int).Abs(y))
-		if n < 0 && x.Sign() != 0 {
-			x.Add(x, y)
-		}
-	}
-	if !x.IsInt64() {
-		return nil, ErrorAt(at, "the result of %s is too large", op)
-	}
-	return Number(x.String()), nil
+// markup is a text that Jinja2 knows to be HTML; what is joined to it becomes
+// HTML there.
+func markup(v any) bool {
+	e, ok := v.(Encoded)
+	return ok && e.As != AsURL
 }
 
-func floatArithmetic(op string, a, b Number, at Place) (any, error) {
-	x, errX := strconv.ParseFloat(string(a), 64)
-	y, errY := strconv.ParseFloat(string(b), 64)
-	if errX != nil || errY != nil {
-		return nil, ErrorAt(at, "%s takes no number as large as that", op)
+// special reports text that HTML would write otherwise.
+func special(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.ContainsAny(v, `&<>"'`)
+	case Encoded:
+		return v.As == AsURL && strings.Contains(v.Text, "&")
+	case *List:
+		return len(v.Items) > 0
+	case *Object:
+		return true
 	}
-	switch op {
-	case "+":
-		x += y
-	case "-":
-		x -= y
-	case "*":
-		x *= y
-	case "/":
-		x /= y
-	case "//":
-		x = math.Floor(x / y)
-	case "**":
-		x = math.Pow(x, y)
-	case "%":
-		if x = math.Mod(x, y); x != 0 && (x < 0) != (y < 0) {
-			x += y
-		}
-	}
-	if math.IsInf(x, 0) || math.IsNaN(x) {
-		return nil, ErrorAt(at, "the result of %s is too large", op)
-	}
-	return Number(formatFloat(x)), nil
-}
-
-// formatFloat is the shortest text of a float, with a fraction or an exponent.
-func formatFloat(x float64) string {
-	format := byte('f')
-	if a := math.Abs(x); a != 0 && (a < 1e-4 || a >= 1e16) {
-		format = 'e'
-	}
-	text := strconv.FormatFloat(x, format, -1, 64)
-	if !strings.ContainsAny(text, ".e") {
-		text += ".0"
-	}
-	return text
+	return false
 }
 
 // Integer is the value of a whole number in 64 bits.
@@ -125,8 +68,7 @@ func Integer(v any) (int64, bool) {
 	if !ok {
 		return 0, false
 	}
-	i, err := strconv.ParseInt(string(n), 10, 64)
-	return i, err == nil
+	return number.Int(string(n))
 }
 
 // TextOf is the content of a text; numbers and booleans are none.
@@ -140,35 +82,11 @@ func TextOf(v any) (string, bool) {
 	return "", false
 }
 
-// MaxDigits bounds the text of a number: to read a longer one takes time that
-// no step is taken for.
-const MaxDigits = 1000
-
-func compareNumbers(a, b Number) (int, bool) {
-	m, okM := new(big.Int).SetString(string(a), 10)
-	n, okN := new(big.Int).SetString(string(b), 10)
-	if okM && okN {
-		return m.Cmp(n), true
-	}
-	x, errX := strconv.ParseFloat(string(a), 64)
-	y, errY := strconv.ParseFloat(string(b), 64)
-	if errX != nil || errY != nil {
-		return 0, false
-	}
-	switch {
-	case x < y:
-		return -1, true
-	case x > y:
-		return 1, true
-	}
-	return 0, true
-}
-
 // Compare orders two numbers, or two texts; op is for messages.
 func Compare(op string, left, right any, at Place) (int, error) {
 	if a, ok := NumberOf(left); ok {
 		if b, ok := NumberOf(right); ok {
-			if order, ok := compareNumbers(a, b); ok {
+			if order, ok := number.Compare(string(a), string(b)); ok {
 				return order, nil
 			}
 			return 0, ErrorAt(at, "%s takes no number as large as that", op)
@@ -198,7 +116,7 @@ func (g *Budget) Equal(left, right any, at Place, depth int) (bool, error) {
 		if !ok {
 			return false, nil
 		}
-		order, comparable := compareNumbers(a, b)
+		order, comparable := number.Compare(string(a), string(b))
 		return comparable && order == 0 || a == b, nil
 	}
 	switch a := left.(type) {
@@ -221,6 +139,12 @@ func (g *Budget) Equal(left, right any, at Place, depth int) (bool, error) {
 }
 
 func (g *Budget) equalLists(a, b *List, at Place, depth int) (bool, error) {
+	if a.View != "" && b.View != "" {
+		return false, ErrorAt(at, "what methods of objects give cannot be compared")
+	}
+	if a.View != b.View || (a.Range == "") != (b.Range == "") {
+		return false, nil
+	}
 	if err := g.Open(a, at); err != nil {
 		return false, err
 	}
@@ -279,6 +203,10 @@ func (g *Budget) In(item, of any, at Place) (any, error) {
 	case *Object:
 		if err := g.Open(of, at); err != nil {
 			return nil, err
+		}
+		switch item.(type) {
+		case *List, *Object:
+			return nil, ErrorAt(at, "in cannot look for %s in an object", KindOf(item))
 		}
 		key, ok := TextOf(item)
 		if ok {

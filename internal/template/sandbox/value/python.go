@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"callfleet/internal/template/sandbox/number"
 )
 
 // Namespace is an object that a template may change: the only one.
@@ -46,7 +48,7 @@ func NumberOf(v any) (Number, bool) {
 }
 
 // IsFloat tells a number with a fraction or an exponent from a whole one.
-func (n Number) IsFloat() bool { return strings.ContainsAny(string(n), ".eE") }
+func (n Number) IsFloat() bool { return number.IsFloat(string(n)) }
 
 // Float writes a float as Python does.
 func Float(s string) (string, error) {
@@ -54,11 +56,11 @@ func Float(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return formatFloat(x), nil
+	return number.Float(x), nil
 }
 
 // FloatNumber is x, which must be finite.
-func FloatNumber(x float64) Number { return Number(formatFloat(x)) }
+func FloatNumber(x float64) Number { return Number(number.Float(x)) }
 
 // Lookup finds a member of what has been opened; short is an index that a list
 // does not reach.
@@ -73,12 +75,15 @@ func Lookup(of, index any) (v any, found, short bool) {
 			v, found = of.Get(key)
 		}
 	case *List:
+		if of.View != "" { // may only be gone over
+			return nil, false, false
+		}
 		if key, ok := index.(string); ok {
 			if i := slices.Index(of.Names, key); i >= 0 {
 				return of.Items[i], true, false
 			}
 		}
-		if n, ok := Integer(index); ok {
+		if n, ok := position(index); ok {
 			if n < 0 {
 				n += int64(len(of.Items))
 			}
@@ -88,7 +93,7 @@ func Lookup(of, index any) (v any, found, short bool) {
 			return of.Items[n], true, false
 		}
 	case string:
-		if n, ok := Integer(index); ok {
+		if n, ok := position(index); ok {
 			runes := []rune(of)
 			if n < 0 {
 				n += int64(len(runes))
@@ -100,6 +105,14 @@ func Lookup(of, index any) (v any, found, short bool) {
 		}
 	}
 	return v, found, false
+}
+
+// position is an index of a list: true is 1, as in Python.
+func position(index any) (int64, bool) {
+	if b, ok := index.(bool); ok {
+		index, _ = NumberOf(b)
+	}
+	return Integer(index)
 }
 
 // Items are what a loop goes over: the items of a list, the names of an
@@ -209,7 +222,10 @@ func (g *Budget) appendRepr(b []byte, v any, at Place, depth int) ([]byte, error
 	case nil:
 		return append(b, "None"...), nil
 	case *List:
-		if v.View == "" {
+		switch {
+		case v.Range != "":
+			return append(b, v.Range...), nil
+		case v.View == "":
 			return g.appendItems(b, v, at, depth)
 		}
 		b, err := g.appendItems(append(append(b, v.View...), '('), v, at, depth)
@@ -332,7 +348,7 @@ func (g *Budget) onSequences(op string, left, right any, at Place) (any, error) 
 			return strings.Repeat(s, int(n)), nil
 		}
 		l, ok := left.(*List)
-		if !ok {
+		if !ok || !l.plain() {
 			return nil, nil
 		}
 		if err := g.Open(l, at); err != nil {
@@ -345,7 +361,7 @@ func (g *Budget) onSequences(op string, left, right any, at Place) (any, error) 
 	}
 	a, okA := left.(*List)
 	b, okB := right.(*List)
-	if op != "+" || !okA || !okB || a.Tuple != b.Tuple {
+	if op != "+" || !okA || !okB || a.Tuple != b.Tuple || !a.plain() || !b.plain() {
 		return nil, nil
 	}
 	if err := g.Open(a, at); err != nil {

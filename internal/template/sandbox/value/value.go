@@ -5,15 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"callfleet/internal/template/sandbox/number"
 )
 
 // A value is nil, a bool, a string, or one of the types below. A tree of values
 // belongs to one goroutine.
 
-// Number is a number as it was written.
+// Number is a number as it prints: see number.Written.
 type Number string
 
 // List is an array. List and Object know the JSON they came from, and take it
@@ -23,9 +24,13 @@ type List struct {
 	Items []any    // after Budget.Open
 	View  string   // what Python calls it when it is no list
 	Tuple bool     // made by the template, and printed with ()
+	Range string   // what Python prints for a range
 	Names []string // of the items, if they have any
 	split bool
 }
+
+// plain reports a list, and no other thing that Python goes over.
+func (l *List) plain() bool { return l.View == "" && l.Range == "" }
 
 // Object is an object, its members in their order.
 type Object struct {
@@ -44,6 +49,8 @@ type Member struct {
 type Undefined struct {
 	Path, Reason string
 	Soft         bool // used as "": an if without else
+	// Python has a method of this name, so that Jinja2 takes it for defined.
+	Python bool
 }
 
 // Encoded is text that a filter has made fit for a place.
@@ -59,8 +66,9 @@ type Encoding int
 const (
 	AsIs Encoding = iota // |safe: fit for everywhere
 	AsJSON
-	AsURL   // one name or value
-	AsPairs // name=value pairs, joined by &
+	AsURL     // percent-encoded; a path takes its slashes as part of a segment
+	AsURLSafe // AsURL and |safe: a path does the same
+	AsPairs   // name=value pairs, joined by &
 )
 
 // Params are the names a template may use.
@@ -110,7 +118,39 @@ func (o *Object) open() error {
 			s.i++
 		}
 	}
+	o.Members = distinct(o.Members)
 	return nil
+}
+
+// distinct keeps one of equal names: the last value, where the first one stood,
+// as Python does.
+func distinct(list []Member) []Member {
+	const few = 16
+	if len(list) <= few && !repeats(list) {
+		return list
+	}
+	at := make(map[string]int, len(list))
+	kept := list[:0]
+	for _, m := range list {
+		if i, twice := at[m.Key]; twice {
+			kept[i].Value = m.Value
+			continue
+		}
+		at[m.Key] = len(kept)
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+func repeats(list []Member) bool {
+	for i := range list {
+		for k := range i {
+			if list[i].Key == list[k].Key {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Get finds a member; the last of equal names counts, as in encoding/json.
@@ -184,10 +224,10 @@ func (s *scanner) value() (any, error) {
 	for s.i < len(s.text) && strings.IndexByte(",]} \n\t\r", s.text[s.i]) < 0 {
 		s.i++
 	}
-	if s.i-start > MaxDigits {
-		return nil, fmt.Errorf("holds a number of more than %d digits", MaxDigits)
+	if s.i-start > number.MaxDigits {
+		return nil, fmt.Errorf("holds a number of more than %d digits", number.MaxDigits)
 	}
-	return Number(s.text[start:s.i]), nil
+	return Number(number.Written(s.text[start:s.i])), nil
 }
 
 func (s *scanner) string() (string, error) {
@@ -291,8 +331,7 @@ func Truth(v any) bool {
 	case Encoded:
 		return v.Text != ""
 	case Number:
-		f, err := strconv.ParseFloat(string(v), 64)
-		return err != nil || f != 0
+		return !number.IsZero(string(v))
 	case *List:
 		return len(v.Items) > 0 || v.raw != "" && !v.split && strings.TrimSpace(v.raw[1:len(v.raw)-1]) != ""
 	case *Object:
