@@ -92,7 +92,8 @@ type Grant struct {
 	values  []secret.Value // of secrets, in their order
 	derived []string       // credentials that were made of them
 	token   *tokenUse
-	body    bool // the body holds a secret
+	headers []string // that a secret of the template was put into
+	body    bool     // the body holds a secret
 }
 
 // InBody reports whether the body that was sent holds a secret.

@@ -52,6 +52,7 @@ func (g *Grant) fillRequest(req *http.Request, r call.Rendered) ([]byte, error) 
 			if v = g.fill(v); !httpguts.ValidHeaderFieldValue(v) {
 				return nil, refuse("header " + name + ": a secret in it holds a line break or another control character")
 			}
+			g.headers = append(g.headers, name)
 			req.Header[name] = append(append(append([]string(nil), values[:i]...), v), values[i+1:]...)
 			values = req.Header[name]
 		}
@@ -126,6 +127,7 @@ func (g *Grant) basic(u *use) error {
 func (g *Grant) apiKey(u *use) error {
 	value := g.fill(u.auth.Value)
 	if u.auth.In != "query" {
+		g.headers = append(g.headers, u.auth.Name)
 		return setHeader(u.req, u.auth.Name, value)
 	}
 	at := *u.req.URL

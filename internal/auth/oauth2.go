@@ -103,8 +103,7 @@ func fetchToken(ctx context.Context, key tokenKey, secret string, via http.Round
 // tokenError shows the status and the error code of RFC 6749 section 5.2, and
 // nothing else of what the endpoint or the client said.
 func tokenError(ctx context.Context, at string, err error) error {
-	at, _, _ = strings.Cut(at, "?")
-	e := &Error{Reason: "fetch token from " + at + ": ", err: err}
+	e := &Error{Reason: "fetch token from " + bare(at) + ": ", err: err}
 	var answer *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &answer) && answer.Response != nil:
@@ -126,6 +125,15 @@ func tokenError(ctx context.Context, at string, err error) error {
 		}
 	}
 	return e
+}
+
+// bare is a URL without userinfo, query and fragment, where secrets live.
+func bare(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "its endpoint"
+	}
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
 func knownError(code string) bool {

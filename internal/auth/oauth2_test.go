@@ -232,7 +232,7 @@ func TestTokenEndpointFails(t *testing.T) {
 	if n := s.calls.Load(); n != 0 {
 		t.Errorf("the API was called %d times without a token", n)
 	}
-	gone := s.template("tokenUrl", "http://127.0.0.1:1/token?key=s3cret")
+	gone := s.template("tokenUrl", "http://me:s3cret@127.0.0.1:1/token?key=s3cret#s3cret")
 	if f := c.fails(gone, call.AuthFailed, "127.0.0.1:1/token: the endpoint could not be reached"); f.Attempts != 4 || strings.Contains(f.Cause, "s3cret") {
 		t.Errorf("%v after %d attempts", f, f.Attempts)
 	}
@@ -265,6 +265,36 @@ func TestTokenEndpointBehindTheRule(t *testing.T) {
 	c := newCaller(t, client, settings{http: httpcall.Options{Egress: egress.New(egress.Options{})}})
 	c.fails(s.template(), call.EgressDenied, "loopback")
 	s.counted(t, 0, 0)
+}
+
+// However a token endpoint's host is written, the rule is about what it means.
+func TestTokenEndpointBehindTheRuleHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
+	proxy := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the proxy was asked for %s", r.RequestURI) })
+	at, err := url.Parse(proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deny, err := egress.ParseRules("login.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCaller(t, client, settings{http: httpcall.Options{Egress: egress.New(egress.Options{
+		Deny: deny, Proxy: func(*url.URL) (*url.URL, error) { return at, nil },
+	})}})
+	for tokenURL, why := range map[string]string{
+		"http://LOGIN.Example/token":       "denied by login.example",
+		"http://login.example./token":      "denied by login.example",
+		"http://169.254.169.254./latest":   "metadata",
+		"http://0xa9.0xfe.0xa9.0xfe/":      "unusual form",
+		"http://metadata.google.INTERNAL/": "private network",
+	} {
+		fields := map[string]any{
+			"url":  "http://api.example/",
+			"auth": of("oauth2", "tokenUrl", tokenURL, "clientId", "me", "clientSecret", env("CLIENT")),
+		}
+		c.fails(fields, call.EgressDenied, why)
+	}
 }
 
 // A redirect of the token endpoint is not followed with the client's secret.

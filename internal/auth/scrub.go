@@ -94,8 +94,11 @@ func (g *Grant) Scrub(header map[string][]string, body []byte) []byte {
 	return body
 }
 
-// Withhold takes the headers away that hold a secret.
+// Withhold takes the headers away that hold a secret, however short.
 func (g *Grant) Withhold(header http.Header) {
+	for _, name := range g.headers {
+		header.Del(name)
+	}
 	for _, needle := range g.needles() {
 		for name, values := range header {
 			if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, needle) }) {

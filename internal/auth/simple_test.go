@@ -196,19 +196,27 @@ func TestRotatedSecret(t *testing.T) {
 	c.must(fields, 200)
 }
 
-// Secrets do not leave for another server.
+// Secrets do not leave for another server, also those that are too short to be
+// looked for in answers.
 func TestRedirectToAnotherServer(t *testing.T) {
 	t.Parallel()
+	for _, token := range []string{apiToken, "pin-4!"} {
+		redirectAway(t, token)
+	}
+}
+
+func redirectAway(t *testing.T, token string) {
+	t.Helper()
 	other := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if all := strings.Join(headerValues(r.Header), "\n") + r.URL.String() + string(body); strings.Contains(all, apiToken) {
+		if all := strings.Join(headerValues(r.Header), "\n") + r.URL.String() + string(body); strings.Contains(all, token) {
 			t.Errorf("the other server got %s", all)
 		}
 	})
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, other+"/there", http.StatusTemporaryRedirect)
 	})
-	c := newCaller(t, map[string]string{"TOKEN": apiToken}, settings{})
+	c := newCaller(t, map[string]string{"TOKEN": token}, settings{})
 	place := `{{ "secret://env/CALLFLEET_SECRET_TOKEN"|secret }}`
 	for _, auth := range []map[string]any{
 		of("bearer", "token", env("TOKEN")), of("apiKey", "name", "User-Agent", "value", env("TOKEN")), of("apiKey", "name", "k", "value", env("TOKEN"), "in", "query"),

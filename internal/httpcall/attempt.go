@@ -168,16 +168,17 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 	if err := rewind(req); err != nil {
 		return reply{}, err
 	}
-	var via http.RoundTripper = c.http
+	var identity *auth.Identity
 	if p.sealed != nil {
 		var err error
 		p.sealed.grant = nil
-		if via, err = c.authorize(ctx, p, req); err != nil {
+		if identity, err = c.authorize(ctx, p, req); err != nil {
 			return reply{}, err
 		}
 	}
+	led := false // by a server that is not inside, which sends nobody inside
 	for hops := 1; ; hops++ {
-		res, err := via.RoundTrip(req)
+		res, err := c.via(identity, led).RoundTrip(req)
 		if err != nil {
 			return reply{}, err
 		}
@@ -191,27 +192,18 @@ func (c *Client) send(ctx context.Context, p *plan) (reply, error) {
 			return rep, err
 		}
 		res.Body.Close()
+		// Its own name may have another address by now.
+		led = led || !c.opts.Egress.Inside(req.URL, h1.Peer(res))
 		if !sameOrigin(req.URL, next.URL) {
-			if via, err = c.elsewhere(p, via, next, c.opts.Egress.Inside(req.URL, h1.Peer(res))); err != nil {
-				return reply{}, err
+			identity = nil
+			if p.sealed != nil {
+				if err := p.sealed.leave(next); err != nil {
+					return reply{}, err
+				}
 			}
 		}
 		req = next
 	}
-}
-
-// elsewhere returns what carries a redirect to another origin, and takes out of
-// next what may not go there. A server that is not inside sends nobody inside.
-func (c *Client) elsewhere(p *plan, via http.RoundTripper, next *http.Request, inside bool) (http.RoundTripper, error) {
-	if p.sealed != nil {
-		if err := p.sealed.leave(next); err != nil {
-			return nil, err
-		}
-	}
-	if !inside || via == c.strange {
-		return c.strange, nil
-	}
-	return c.http, nil
 }
 
 func (p *plan) result(rep reply) call.Result {

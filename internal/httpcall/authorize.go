@@ -12,6 +12,7 @@ import (
 
 	"callfleet/internal/auth"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 	"callfleet/internal/secret"
 )
@@ -43,17 +44,46 @@ func inURL(string) string { return hiddenInURL }
 
 func inText(reference string) string { return "[" + reference + "]" }
 
-// authorize puts secrets and credentials into req, and returns what carries it.
-func (c *Client) authorize(ctx context.Context, p *plan, req *http.Request) (http.RoundTripper, error) {
-	grant, err := c.opts.Auth.Apply(ctx, req, p.sealed.rendered, c.http)
+// authorize puts secrets and credentials into req, and returns who it is from.
+func (c *Client) authorize(ctx context.Context, p *plan, req *http.Request) (*auth.Identity, error) {
+	grant, err := c.opts.Auth.Apply(ctx, req, p.sealed.rendered, endpoints{c.http})
 	if err != nil {
 		return nil, err
 	}
 	p.sealed.grant = grant
-	if grant.Identity == nil {
-		return c.http, nil
+	return grant.Identity, nil
+}
+
+// via returns what carries requests of an identity, nil for none; led there by
+// a stranger, they reach public addresses alone.
+func (c *Client) via(id *auth.Identity, led bool) *h1.Transport {
+	switch {
+	case id != nil:
+		return c.identified.get(id, led, c.opts)
+	case led:
+		return c.strange
 	}
-	return c.identified.get(grant.Identity, c.opts), nil
+	return c.http
+}
+
+// endpoints carries requests to token endpoints: their hosts get the one form
+// that egress rules are about, as those of calls and redirects do.
+type endpoints struct{ transport *h1.Transport }
+
+var _ http.RoundTripper = endpoints{}
+
+// RoundTrip implements http.RoundTripper.
+func (e endpoints) RoundTrip(req *http.Request) (*http.Response, error) {
+	u := *req.URL
+	if err := egress.Normalize(&u); err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
+	req = req.WithContext(req.Context())
+	req.URL, req.Host = &u, u.Host
+	return e.transport.RoundTrip(req)
 }
 
 // leave is called before a redirect to another origin is followed. What may
@@ -107,7 +137,12 @@ const (
 // shared between identities, nor between a certificate and its successor.
 type identified struct {
 	mu    sync.Mutex
-	known map[[32]byte]*identifiedTransport // guarded by mu
+	known map[identifiedKey]*identifiedTransport // guarded by mu
+}
+
+type identifiedKey struct {
+	id  [32]byte
+	led bool // by a stranger
 }
 
 type identifiedTransport struct {
@@ -115,11 +150,11 @@ type identifiedTransport struct {
 	used time.Time // guarded by identified.mu
 }
 
-func (s *identified) get(id *auth.Identity, o Options) *h1.Transport {
-	now := time.Now()
+func (s *identified) get(id *auth.Identity, led bool, o Options) *h1.Transport {
+	now, key := time.Now(), identifiedKey{id.ID, led}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.known[id.ID]; t != nil {
+	if t := s.known[key]; t != nil {
 		t.used = now
 		return t.Transport
 	}
@@ -133,24 +168,28 @@ func (s *identified) get(id *auth.Identity, o Options) *h1.Transport {
 		cfg.RootCAs = id.Roots
 	}
 	o.TLS = cfg
-	t := &identifiedTransport{newTransport(o, o.Egress), now}
-	if s.known == nil {
-		s.known = map[[32]byte]*identifiedTransport{}
+	policy := o.Egress
+	if led {
+		policy = policy.Redirected()
 	}
-	s.known[id.ID] = t
+	t := &identifiedTransport{newTransport(o, policy), now}
+	if s.known == nil {
+		s.known = map[identifiedKey]*identifiedTransport{}
+	}
+	s.known[key] = t
 	return t.Transport
 }
 
 // makeRoom drops what was not used for long, and the oldest if there are too
 // many. Calls under way on them go on. It is called with mu held.
 func (s *identified) makeRoom(now time.Time) {
-	var oldest *[32]byte
-	for id, t := range s.known {
+	var oldest *identifiedKey
+	for key, t := range s.known {
 		if now.Sub(t.used) > idleIdentified {
 			t.CloseIdleConnections()
-			delete(s.known, id)
+			delete(s.known, key)
 		} else if oldest == nil || t.used.Before(s.known[*oldest].used) {
-			oldest = &id
+			oldest = &key
 		}
 	}
 	if len(s.known) >= maxIdentified {

@@ -23,3 +23,13 @@ func TestFlow(t *testing.T) {
 		}
 	}
 }
+
+// Keys are listed, logged and stored, and nothing puts the secret in.
+func TestFlowHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	_, err := template.Parse(json.RawMessage(`{"PK":{"S":"x"},"SK":{"S":"GET"},"url":{"S":"https://h.example/"},
+		"flow":{"S":"partner-{{ \"secret://env/CALLFLEET_SECRET_A\"|secret }}"}}`))
+	if err == nil || !strings.Contains(err.Error(), "flow: cannot hold a secret") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -206,7 +206,9 @@ func (p *parser) template(raw json.RawMessage) *Template {
 		p.staticURL(url)
 	}
 	if flow := p.text(attributes, "flow", false); flow != "" {
-		t.flow = p.compile("flow", flow, sandbox.Text)
+		if t.flow = p.compile("flow", flow, sandbox.Text); t.flow != nil && len(t.flow.Secrets()) > 0 {
+			p.errorf("flow", "cannot hold a secret: keys are shown, and no secret is put in there")
+		}
 	}
 	p.headers(t, attributes)
 	p.payload(t, attributes)

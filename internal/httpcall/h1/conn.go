@@ -3,6 +3,7 @@ package h1
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -215,6 +216,19 @@ func (c *conn) release(reusable bool) {
 		return
 	}
 	c.transport.pool.put(c)
+}
+
+// unasked reports whether TLS holds bytes of an idle connection, which came in
+// one record with the last answer and so are seen in no socket: they would be
+// taken for the next answer.
+func (c *conn) unasked() bool {
+	if _, ok := c.Conn.(*tls.Conn); !ok {
+		return false
+	}
+	c.SetReadDeadline(past)
+	n, err := c.Conn.Read(c.head[:1])
+	c.SetReadDeadline(time.Time{})
+	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // counted reads from the connection within what is allowed.

@@ -140,7 +140,7 @@ func (t *Transport) connection(ctx context.Context, u *url.URL) (*conn, error) {
 		if c == nil {
 			break
 		}
-		if c.alive() {
+		if c.alive() && !c.unasked() {
 			c.reused = true
 			return c, nil
 		}

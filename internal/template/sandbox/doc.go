@@ -47,9 +47,10 @@
 // is not there is an error, unless |default or "is defined" asks for it.
 //
 // Numbers print as Python prints them, but for those that a float would round:
-// they stay as they were written. Booleans print as True and False (in JSON
-// outside a string: true and false), as in pongo2 and Jinja2. null, lists and
-// objects do not print: the author says |tojson, |join or |default_if_none.
+// they stay as they were written. One of params has at most 1,000 digits.
+// Booleans print as True and False (in JSON outside a string: true and false),
+// as in pongo2 and Jinja2. null, lists and objects do not print: the author says
+// |tojson, |join or |default_if_none.
 //
 // # Escaping
 //

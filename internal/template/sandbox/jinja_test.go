@@ -125,6 +125,19 @@ func TestHostileJinjaPrograms(t *testing.T) {
 	}
 }
 
+// A long text is read as no number: reading takes time that no step is taken for.
+func TestLongTextsAreNoNumbers(t *testing.T) {
+	t.Parallel()
+	digits := `{"s":"` + strings.Repeat("9", 2<<20) + `"}`
+	for _, text := range []string{"s|float", "s|int", "s|int(0,16)"} {
+		start := time.Now()
+		_, err := runJinja(t.Context(), "{% for i in range(1000) %}{% set a = "+text+" %}{% endfor %}", sandbox.Text, digits)
+		if took := time.Since(start); took > limits.Timeout+2*time.Second {
+			t.Errorf("%s: took %v, %v", text, took, err)
+		}
+	}
+}
+
 func TestMistakesInJinjaAtCompile(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, want string }{

@@ -241,7 +241,11 @@ func TestEscapingByPosition(t *testing.T) {
 		{"url empty segment", sandbox.URL, `https://h/users/{{ empty }}`, `!empty is empty, which would lead to another path`},
 		{"url empty part of a segment", sandbox.URL, `https://h/a{{ empty }}?b={{ empty }}`, `https://h/a?b=`},
 		{"url control", sandbox.URL, `https://h/{{ nl }}{{ nul }}`, `https://h/a%0Ab%00`},
-		{"form", sandbox.Form, `a={{ name }}&b={{ "x y"|formencode }}&c={{ pairs|formencode }}`, `a=Ada+%22L%22+%3Cx%3E%26y%2Fz%3F&b=x+y&c=b=1&a=x+y`},
+		{"form", sandbox.Form, `a={{ name }}&b={{ "x y"|formencode }}&{{ pairs|formencode }}`, `a=Ada+%22L%22+%3Cx%3E%26y%2Fz%3F&b=x+y&b=1&a=x+y`},
+		{"form of pairs", sandbox.Form, `{{ pairs|formencode }}&{{ pairs|urlencode }}`, `b=1&a=x+y&b=1&a=x+y`},
+		{"form value that is pairs", sandbox.Form, `a={{ pairs|formencode }}`, `!is an object, whose name=value pairs stand only where a pair begins`},
+		{"url value that is pairs", sandbox.URL, `https://h/?a={{ pairs|urlencode }}`, `!where a pair begins`},
+		{"url pairs behind pairs", sandbox.URL, `https://h/?a=1&{{ pairs|urlencode }}`, `https://h/?a=1&b=1&a=x+y`},
 		{"xml", sandbox.XML, `<a b="{{ name }}">{{ "'" }}</a>`, `<a b="Ada &quot;L&quot; &lt;x&gt;&amp;y/z?">&apos;</a>`},
 		{"xml control", sandbox.XML, `<a>{{ nul }}</a>`, `!nul holds a control character`},
 		{"text", sandbox.Text, `{{ name }}`, `Ada "L" <x>&y/z?`},
@@ -324,6 +328,7 @@ func TestParseParams(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ in, want string }{
 		{`[]`, "must be a JSON object"}, {`7`, "must be a JSON object"}, {`{`, "is not JSON"}, {`{"a":1}x`, "is not JSON"},
+		{`{"a":` + strings.Repeat("9", 1001) + `}`, "a: holds a number of more than 1000 digits"},
 		{`{"a":"\ud800"}`, "a: holds text that is no Unicode"}, {"{\"a\":\"\xff\"}", "a: holds text that is no Unicode"},
 		{``, ""}, {`null`, ""}, {` {} `, ""}, {`{"a":"\ufffd` + "\uFFFD" + `"}`, ""},
 	} {

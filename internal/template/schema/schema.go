@@ -21,6 +21,9 @@ type Schema struct {
 	doc      map[string]any
 }
 
+// draft is the one that schemas are written in.
+const draft = "https://json-schema.org/draft/2020-12/schema"
+
 // maxNodes bounds a schema with each $ref written out.
 const maxNodes = 5000
 
@@ -85,8 +88,17 @@ func (w *walk) schema(v any, open []string) error {
 			switch key {
 			case "$id", "$dynamicRef", "$recursiveRef", "$anchor", "$dynamicAnchor":
 				return fmt.Errorf("%s is not allowed", key)
+			case "$schema":
+				if item != draft {
+					return fmt.Errorf("$schema must be %s", draft) // others have other keywords
+				}
 			case "$defs", "definitions", "const", "enum", "examples", "default":
 				continue // $defs count where they are used
+			case "properties", "patternProperties", "dependentSchemas":
+				if err := w.members(item, open); err != nil {
+					return err
+				}
+				continue
 			case "$ref":
 				if err := w.reference(item, open); err != nil {
 					return err
@@ -101,10 +113,24 @@ func (w *walk) schema(v any, open []string) error {
 	return nil
 }
 
+// members walks schemas by name: no name is a keyword, whatever it is.
+func (w *walk) members(v any, open []string) error {
+	object, ok := v.(map[string]any)
+	if !ok {
+		return w.schema(v, open) // is refused when it is compiled
+	}
+	for _, item := range object {
+		if err := w.schema(item, open); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (w *walk) reference(v any, open []string) error {
 	ref, _ := v.(string)
 	path, ok := strings.CutPrefix(ref, "#/")
-	if !ok {
+	if !ok || strings.Contains(ref, "%") { // which would name another place when it is decoded
 		return fmt.Errorf("$ref %q must be a place in the same schema, such as #/$defs/name", ref)
 	}
 	if slices.Contains(open, ref) {

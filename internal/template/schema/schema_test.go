@@ -83,19 +83,25 @@ func TestMissing(t *testing.T) {
 // A schema reads nothing, and cannot make checking dear.
 func TestHostileSchemas(t *testing.T) {
 	t.Parallel()
-	doubling := `{"allOf":[{"$ref":"#/$defs/a0"}],"$defs":{`
-	for i := range 40 {
-		doubling += fmt.Sprintf(`"a%d":{"allOf":[{"$ref":"#/$defs/a%d"},{"$ref":"#/$defs/a%d"}]},`, i, i+1, i+1)
+	doubling := func(what string) string {
+		text := `{` + what + `,"$defs":{"%61":{},`
+		for i := range 40 {
+			text += fmt.Sprintf(`"a%d":{"allOf":[{"$ref":"#/$defs/a%d"},{"$ref":"#/$defs/a%d"}]},`, i, i+1, i+1)
+		}
+		return text + `"a40":{"type":"object"}, "a":{"$ref":"#/$defs/a0"}}}`
 	}
-	doubling += `"a40":{"type":"object"}}}`
 	for name, tt := range map[string]struct{ schema, want string }{
 		"reads a file":       {`{"$ref":"file:///etc/passwd"}`, "must be a place in the same schema"},
 		"calls a server":     {`{"$ref":"http://127.0.0.1/"}`, "must be a place in the same schema"},
 		"takes another base": {`{"$id":"http://127.0.0.1/","type":"object"}`, "$id is not allowed"},
-		"has another draft":  {`{"$schema":"http://127.0.0.1/draft"}`, "cannot refer to another document"},
+		"has another draft":  {`{"$schema":"http://127.0.0.1/draft"}`, "$schema must be https://json-schema.org/draft/2020-12/schema"},
+		"has an old draft":   {`{"$schema":"http://json-schema.org/draft-07/schema#"}`, "$schema must be https://json-schema.org/draft/2020-12/schema"},
 		"leads to itself":    {`{"properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"items":{"$ref":"#/$defs/a"}}}}`, "leads back to itself"},
 		"leads nowhere":      {`{"$ref":"#/$defs/b"}`, "leads nowhere"},
-		"doubles":            {doubling, "has more than 5000 parts"},
+		"doubles":            {doubling(`"allOf":[{"$ref":"#/$defs/a0"}]`), "has more than 5000 parts"},
+		"doubles in a name":  {doubling(`"properties":{"default":{"$ref":"#/$defs/a0"}}`), "has more than 5000 parts"},
+		"doubles in names":   {doubling(`"dependentSchemas":{"enum":{"patternProperties":{"const":{"$ref":"#/$defs/a0"}}}}`), "has more than 5000 parts"},
+		"doubles elsewhere":  {doubling(`"$ref":"#/$defs/%61"`), "must be a place in the same schema"},
 		"is no schema":       {`{"type":"nothing"}`, ""},
 		"is a list":          {`[]`, "must be a JSON Schema"},
 		"has a bad pattern":  {`{"pattern":"("}`, ""},

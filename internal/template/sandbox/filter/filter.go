@@ -275,7 +275,7 @@ func (c *Call) encode(text func(string) string) (any, error) {
 		b.WriteByte('=')
 		b.WriteString(escape.Form(s))
 	}
-	return value.Encoded{Text: b.String(), As: value.AsURL}, nil
+	return value.Encoded{Text: b.String(), As: value.AsPairs}, nil
 }
 
 func urlPathSegment(c *Call) (any, error) {

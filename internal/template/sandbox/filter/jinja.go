@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"html"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
+	"callfleet/internal/template/sandbox/escape"
 	"callfleet/internal/template/sandbox/letter"
 	"callfleet/internal/template/sandbox/value"
 )
@@ -36,7 +35,7 @@ func Jinja(name string) *Filter {
 		return onStr(letter.Capitalize)
 	case "striptags":
 		return onStr(func(s string) string {
-			return strings.Join(strings.Fields(html.UnescapeString(tag().ReplaceAllString(s, ""))), " ")
+			return strings.Join(strings.Fields(html.UnescapeString(escape.WithoutTags(s))), " ")
 		})
 	case "filesizeformat":
 		return &Filter{Apply: fileSize, Params: []string{"binary"}, MaxArgs: 1}
@@ -114,8 +113,6 @@ func listFilter(name string) *Filter {
 }
 
 var htmlEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
-
-var tag = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)<!--.*?-->|<.*?>`) })
 
 // fileSize writes a count of bytes for people: in powers of 1,000, or 1,024.
 func fileSize(c *Call) (any, error) {

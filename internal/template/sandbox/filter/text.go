@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"callfleet/internal/template/sandbox/number"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -189,8 +190,10 @@ func toInt(c *Call) (any, error) {
 	}
 	s, isText := value.TextOf(c.Of)
 	n, isNumber := value.NumberOf(c.Of)
+	if s = strings.TrimSpace(s); len(s) > number.MaxDigits {
+		return otherwise, nil
+	}
 	if isText {
-		s = strings.TrimSpace(s)
 		digits := s
 		if base == 16 {
 			digits = strings.TrimPrefix(strings.TrimPrefix(s, "0x"), "0X")
@@ -223,7 +226,10 @@ func toFloat(c *Call) (any, error) {
 	} else if !isText {
 		return otherwise, nil
 	}
-	x, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if s = strings.TrimSpace(s); len(s) > number.MaxDigits {
+		return otherwise, nil
+	}
+	x, err := strconv.ParseFloat(s, 64)
 	if err != nil || math.IsInf(x, 0) || math.IsNaN(x) || strings.ContainsAny(s, "xX_pP") {
 		return otherwise, nil
 	}

@@ -22,7 +22,7 @@ func Arithmetic(op, a, b string) (string, error) {
 	y, okY := whole(b)
 	switch {
 	case !okX || !okY:
-		return "", fmt.Errorf("%s takes no whole number of more than %d digits", op, maxDigits)
+		return "", fmt.Errorf("%s takes no whole number of more than %d digits", op, MaxDigits)
 	case op == "/" && x.Sign() != 0: // rounded once, whatever the digits
 		f, _ := new(big.Rat).SetFrac(x, y).Float64()
 		if math.IsInf(f, 0) {
@@ -38,7 +38,7 @@ func Arithmetic(op, a, b string) (string, error) {
 // whole reads a whole number of so many digits that computing with it takes no
 // time to speak of.
 func whole(s string) (*big.Int, bool) {
-	if len(s) > maxDigits {
+	if len(s) > MaxDigits {
 		return nil, false
 	}
 	return new(big.Int).SetString(s, 10)

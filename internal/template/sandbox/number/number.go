@@ -95,10 +95,11 @@ func IsZero(s string) bool {
 	return err == nil && f == 0
 }
 
-const (
-	maxDigits = 1000 // of a whole number that is computed with
-	maxBits   = 3320 // as many
-)
+// MaxDigits bounds the text of a number: to read a longer one takes time that
+// no step is taken for.
+const MaxDigits = 1000
+
+const maxBits = 3320 // as many as MaxDigits
 
 // Compare orders two numbers: whole ones by all their digits, also with a
 // float. ok is false when one is too large for that.

@@ -45,7 +45,7 @@ func TestCompare(t *testing.T) {
 
 func TestArithmeticHasBounds(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("9", maxDigits)
+	long := strings.Repeat("9", MaxDigits)
 	for _, tt := range []struct{ op, a, b, want string }{
 		{"*", long, long, "the result of * is too large"}, {"+", long + "9", "1", "+ takes no whole number of more than 1000 digits"},
 		{"**", "9", long, "the result of ** is too large"}, {"**", "2", "999999", "the result of ** is too large"}, {"/", long, "3", "the result of / is too large"},

@@ -125,7 +125,7 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 		return value.ErrorAt(at, "%s is %s, which does not print: write |tojson, %s", path, value.KindOf(v), wayOut(v))
 	}
 	enc, isEncoded := v.(value.Encoded)
-	if isEncoded && o.at == URL && o.part == urlPath && (enc.As == value.AsURL || enc.As == value.AsURLSafe) {
+	if isEncoded && o.at == URL && o.part == urlPath && (enc.As == value.AsURL || enc.As == value.AsURLSafe || enc.As == value.AsPairs) {
 		enc.As, s = value.AsURL, escape.Segment(s) // no value leads to another path
 	}
 	if isEncoded && (enc.As == value.AsIs || enc.As == value.AsURLSafe) {
@@ -133,6 +133,9 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 	}
 	if err := g.Step(at, 1+len(s)/64); err != nil {
 		return err
+	}
+	if isEncoded && enc.As == value.AsPairs && (o.at == URL || o.at == Form) {
+		return o.pairs(s, path, at)
 	}
 	switch o.at {
 	case JSON:
@@ -182,6 +185,24 @@ func (o *Output) jsonValue(g *value.Budget, v any, path string, at value.Place) 
 		return o.write(s)
 	}
 	return value.ErrorAt(at, "%s is a text outside quotes: write |tojson", path)
+}
+
+// pairs appends an encoded object where a pair may begin. Behind a name it would
+// give whoever chooses a param, and so its kind, further names.
+func (o *Output) pairs(s, path string, at value.Place) error {
+	begins := o.at == Form && len(o.Buf) == o.start
+	if len(o.Buf) > o.start {
+		switch last := o.Buf[len(o.Buf)-1]; {
+		case o.at == Form:
+			begins = last == '&'
+		case o.part == urlQuery:
+			begins = last == '?' || last == '&'
+		}
+	}
+	if !begins {
+		return value.ErrorAt(at, "%s is an object, whose name=value pairs stand only where a pair begins", path)
+	}
+	return o.write(s)
 }
 
 func (o *Output) urlValue(s string, isEncoded bool, path string, at value.Place) error {

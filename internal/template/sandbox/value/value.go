@@ -68,6 +68,7 @@ const (
 	AsJSON
 	AsURL     // percent-encoded; a path takes its slashes as part of a segment
 	AsURLSafe // AsURL and |safe: a path does the same
+	AsPairs   // name=value pairs, joined by &
 )
 
 // Params are the names a template may use.
@@ -222,6 +223,9 @@ func (s *scanner) value() (any, error) {
 	}
 	for s.i < len(s.text) && strings.IndexByte(",]} \n\t\r", s.text[s.i]) < 0 {
 		s.i++
+	}
+	if s.i-start > number.MaxDigits {
+		return nil, fmt.Errorf("holds a number of more than %d digits", number.MaxDigits)
 	}
 	return Number(number.Written(s.text[start:s.i])), nil
 }
