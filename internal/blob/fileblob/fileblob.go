@@ -92,7 +92,7 @@ func (s *Store) Put(ctx context.Context, key, contentType string, r io.Reader) (
 	if err := blob.CheckKey(key); err != nil {
 		return blob.Ref{}, fmt.Errorf("put blob: %w", err)
 	}
-	m := blob.NewMeter(reader{ctx, r})
+	m := blob.NewMeter(blob.Within(ctx, r))
 	if err := s.put(ctx, key, contentType, m); err != nil {
 		return blob.Ref{}, fmt.Errorf("put blob %s: %w", key, err)
 	}
@@ -173,7 +173,7 @@ func (s *Store) get(ctx context.Context, key string) (*blob.Object, error) {
 	body := struct {
 		io.Reader
 		io.Closer
-	}{reader{ctx, f}, f}
+	}{blob.Within(ctx, f), f}
 	return &blob.Object{ReadCloser: body, Bytes: info.Size(), ContentType: string(contentType)}, nil
 }
 
@@ -191,17 +191,4 @@ func (s *Store) Delete(_ context.Context, url string) error {
 		return fmt.Errorf("delete blob %s: %w", key, err)
 	}
 	return nil
-}
-
-// reader ends with its context.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r reader) Read(p []byte) (int, error) {
-	if r.ctx.Err() != nil {
-		return 0, context.Cause(r.ctx)
-	}
-	return r.r.Read(p)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -91,7 +92,11 @@ func (s *Store) Get(ctx context.Context, url string) (*blob.Object, error) {
 	if kind == noType {
 		kind = ""
 	}
-	return &blob.Object{ReadCloser: out.Body, Bytes: aws.ToInt64(out.ContentLength), ContentType: kind}, nil
+	body := struct {
+		io.Reader
+		io.Closer
+	}{blob.Within(ctx, out.Body), out.Body}
+	return &blob.Object{ReadCloser: body, Bytes: aws.ToInt64(out.ContentLength), ContentType: kind}, nil
 }
 
 // noType is what S3 would make of no content type by itself.
