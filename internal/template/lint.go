@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"callfleet/internal/template/sandbox"
 )
 
 // Lint reads an item as Parse does, and looks for what Parse cannot refuse:
@@ -39,8 +41,9 @@ func Lint(raw json.RawMessage) (t *Template, warnings []Problem, _ error) {
 	return t, warnings, nil
 }
 
-// names finds names that are not among the declared params or that Jinja2 reads
-// otherwise, and keys that are params.
+// names finds names that are not among the declared params, and keys that are
+// params. What Jinja2 reads otherwise is a mistake under pongo2, where it would
+// print; jinja2 prints what Jinja2 does, or fails, and a warning says why.
 func (p *parser) names(t *Template) {
 	for _, text := range p.texts {
 		for _, use := range text.program.Names() {
@@ -51,7 +54,7 @@ func (p *parser) names(t *Template) {
 		}
 		for _, d := range text.program.Differences() {
 			if d.Loop == nil || t.schema == nil || !t.schema.IsList(d.Loop) {
-				p.warn(text.attribute, d.Line, d.Column, d.Message)
+				p.problems = append(p.problems, Problem{Attribute: text.attribute, Line: d.Line, Column: d.Column, Message: d.Message, Warning: p.engine == sandbox.Jinja2})
 			}
 		}
 		for _, use := range text.program.Keys() {

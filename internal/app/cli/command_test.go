@@ -202,6 +202,8 @@ func TestLint(t *testing.T) {
 	b.producer(t, "lint", "../../../statemachine", "../../../examples/quickstart/templates").want(t, 0,
 		"call-api.asl.json: ok (state machine; ${TasksQueueUrl}, ${TemplatesTable} get their values when it is deployed)",
 		"tutorial.asl.json: ok (state machine)\n", "create-order.POST.json: ok (template)\n")
+	b.producer(t, "lint", b.file(t, "e.json", `{"name":"e","method":"GET","url":"https://h/{{ x }}"}`)).want(t, 0,
+		"e.json: ok (template; nothing was rendered, for it has no example)\n")
 	bad := b.file(t, "bad.asl.json", `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"C":{"Type":"Odd"}}}`)
 	e := b.producer(t, "lint", bad, "nope.json", b.file(t, "t.json", `{"name":"t","method":"GET","url":"{{ x"}`))
 	e.want(t, 1, "bad.asl.json: ", "nope.json: there is no such file", "t.json: ")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 
 	"callfleet/internal/app/local"
 	"callfleet/internal/app/program"
+	"callfleet/internal/template"
+	"callfleet/internal/template/store"
 )
 
 // lint is "producer lint". It needs no server.
@@ -61,11 +64,11 @@ func lintable(path string) ([]string, error) {
 // is good.
 func lintFile(file string) (findings, warnings []string, note string) {
 	if !strings.HasSuffix(file, ".asl.json") {
-		_, warnings, err := readTemplate(file)
+		item, warnings, err := readTemplate(file)
 		if err != nil {
 			return strings.Split(err.Error(), "\n"), warnings, ""
 		}
-		return nil, warnings, " (template)"
+		return nil, warnings, noteOf(item)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -76,4 +79,13 @@ func lintFile(file string) (findings, warnings []string, note string) {
 		return findings, nil, " (state machine; ${" + strings.Join(placeholders, "}, ${") + "} get their values when it is deployed)"
 	}
 	return findings, nil, " (state machine)"
+}
+
+// noteOf says of a template what lint could not see.
+func noteOf(item store.Item) string {
+	t, err := template.Parse(item.Attributes)
+	if err == nil && t.Example() == nil && bytes.Contains(item.Attributes, []byte("{{")) {
+		return " (template; nothing was rendered, for it has no example)"
+	}
+	return " (template)"
 }

@@ -46,8 +46,8 @@
 // A name is a member of params; params itself is the whole object. A name that
 // is not there is an error, unless |default or "is defined" asks for it.
 //
-// Numbers print as Python prints them, but for those that a float would round:
-// they stay as they were written. One of params has at most 1,000 digits.
+// Numbers print as Python prints them: whole ones with all their digits, up to
+// 1,000, others as a float. One that is too large for a float is an error.
 // Booleans print as True and False (in JSON outside a string: true and false),
 // as in pongo2 and Jinja2. null, lists and objects do not print: the author says
 // |tojson, |join or |default_if_none.

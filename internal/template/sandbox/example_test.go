@@ -18,7 +18,7 @@ const exampleParams = `{"n": 3.0, "text": "a b/c", "tags": ["a", 2], "user": {"i
 // behind it.
 func TestExamplesOfTheDocumentation(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(docFile)
+	data, err := os.ReadFile("../../../docs/templates.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,69 +1,33 @@
 // Package number computes with numbers as Python does. A number is the text
-// that it prints as, so that no digit of a param is lost.
+// that it prints as, so that a whole one keeps all its digits.
 package number
 
 import (
+	"errors"
 	"math"
 	"math/big"
 	"strconv"
 	"strings"
 )
 
-// Written is a number of JSON as it prints. One with a fraction or an exponent
-// prints as Python's float: 1.50 as 1.5, 1e2 as 100.0. One that a float does
-// not hold as it is, which Python would make another number of, stays as it was
-// written, and whole numbers have all their digits.
-func Written(s string) string {
+var errTooLarge = errors.New("holds a number that is too large (1.8e308 is the largest with a fraction or an exponent): give it as a text")
+
+// Written is a number of JSON as Python prints it. A whole one has all its
+// digits; one with a fraction or an exponent is a float, as in JavaScript too:
+// 1.50 is 1.5, 1e2 is 100.0, 0.1000000000000000055 is 0.1. One beyond the floats,
+// of which Python makes inf, is an error.
+func Written(s string) (string, error) {
 	if !IsFloat(s) {
 		if s == "-0" {
-			return "0"
+			return "0", nil
 		}
-		return s
+		return s, nil
 	}
 	x, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		return s
+		return "", errTooLarge
 	}
-	text := Float(x)
-	if text == s || decimalOf(text) == decimalOf(s) {
-		return text
-	}
-	return s
-}
-
-// decimal is a number apart from how it is written: digits without zeros at
-// their ends, times ten to the exponent.
-type decimal struct {
-	negative         bool
-	digits, exponent string
-}
-
-func decimalOf(s string) decimal {
-	var d decimal
-	s, d.negative = strings.CutPrefix(s, "-")
-	s, power := cutExponent(s)
-	whole, fraction, _ := strings.Cut(s, ".")
-	d.digits = strings.TrimLeft(whole+fraction, "0")
-	trimmed := strings.TrimRight(d.digits, "0")
-	if trimmed == "" {
-		d.digits = ""
-		return d
-	}
-	n, err := strconv.Atoi(power)
-	if err != nil {
-		d.exponent = "beyond " + power // of no float
-		return d
-	}
-	d.exponent = strconv.Itoa(n - len(fraction) + len(d.digits) - len(trimmed))
-	d.digits = trimmed
-	return d
-}
-
-func cutExponent(s string) (mantissa, power string) {
-	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		return s[:i], s[i+1:]
-	}
-	return s, "0"
+	return Float(x), nil
 }
 
 // IsFloat tells a number with a fraction or an exponent from a whole one.

@@ -227,7 +227,8 @@ func (s *scanner) value() (any, error) {
 	if s.i-start > number.MaxDigits {
 		return nil, fmt.Errorf("holds a number of more than %d digits", number.MaxDigits)
 	}
-	return Number(number.Written(s.text[start:s.i])), nil
+	text, err := number.Written(s.text[start:s.i])
+	return Number(text), err
 }
 
 func (s *scanner) string() (string, error) {
