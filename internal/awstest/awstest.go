@@ -24,6 +24,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go/middleware"
+
+	"callfleet/internal/awsbody"
 )
 
 // The kinds of emulators.
@@ -57,6 +60,7 @@ func (e Emulator) Config() aws.Config {
 			MaxIdleConnsPerHost: 256,
 			IdleConnTimeout:     idle,
 		}},
+		APIOptions: []func(*middleware.Stack) error{awsbody.Safe},
 	}
 }
 

@@ -40,6 +40,7 @@ var bans = []ban{
 			"internal/limit/store/dynamolimits/...", "internal/blob/s3blob/...",
 			"internal/localsfn/handoff/...", "internal/app/...",
 			"internal/secret/awssecret/...", // AWS's own stores of secrets
+			"internal/awsbody",              // mends the SDK for all of these
 			"internal/auth/sigv4/...",       // AWS's signature; what signs is given to package auth, which knows no AWS
 			"internal/localsfn",             // the engine's front takes the clients and passes them down
 			"internal/awstest/...",          // the tests' emulators come with the configuration of their clients

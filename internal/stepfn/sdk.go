@@ -16,6 +16,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"callfleet/internal/awsbody"
 	"callfleet/internal/httpcall/h1"
 	"callfleet/internal/telemetry"
 )
@@ -70,7 +71,7 @@ func (c *Client) sdkOptions(o Options, retryable func([]retry.IsErrorRetryable) 
 			// would fail those that have nothing to do with the trouble.
 			s.RateLimiter = ratelimit.None
 		}),
-		APIOptions: []func(*middleware.Stack) error{addTrace},
+		APIOptions: []func(*middleware.Stack) error{addTrace, awsbody.Safe},
 	}
 	if o.Endpoint != "" {
 		opts.BaseEndpoint = aws.String(o.Endpoint)

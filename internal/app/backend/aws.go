@@ -14,6 +14,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"callfleet/internal/awsbody"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue"
 	"callfleet/internal/stepfn"
@@ -29,6 +30,7 @@ func LoadAWS(ctx context.Context, with ...func(*awsconfig.LoadOptions) error) (a
 	if cfg.Region == "" {
 		return aws.Config{}, errors.New("load AWS configuration: no region is set: set AWS_REGION, or a region in the profile that AWS_PROFILE names")
 	}
+	cfg.APIOptions = append(cfg.APIOptions, awsbody.Safe)
 	return cfg, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
+	"callfleet/internal/awsbody"
 	"callfleet/internal/blob/s3blob"
 	"callfleet/internal/claim"
 	"callfleet/internal/config"
@@ -29,6 +30,7 @@ func openClaims(ctx context.Context, c config.Claims) (*claim.Checker, *http.Cli
 	if err != nil {
 		return nil, nil, fmt.Errorf("open blobs (CALLFLEET_BLOBS): load AWS configuration: %w", err)
 	}
+	cfg.APIOptions = append(cfg.APIOptions, awsbody.Safe)
 	bucket, prefix := s3blob.Place(c.Blobs.Secret())
 	store, err := s3blob.New(cfg, s3blob.Options{Bucket: bucket, Prefix: prefix})
 	if err != nil {
