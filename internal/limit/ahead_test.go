@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/limit/store"
 )
 
@@ -16,7 +17,7 @@ type distant struct {
 }
 
 func (d distant) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	sleep(ctx, d.takes)
+	_ = lifecycle.Sleep(ctx, d.takes)
 	return d.Store.Put(ctx, key, value, revision)
 }
 

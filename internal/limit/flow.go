@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/limit/store"
 )
 
@@ -257,7 +258,7 @@ func (f *flow) serve(ctx context.Context) {
 			} else if ctx.Err() == nil {
 				f.limiter.outage.Failed(ctx, err, "flow", f.key)
 			}
-			sleep(ctx, jitter(pause))
+			_ = lifecycle.Sleep(ctx, jitter(pause))
 			pause = min(2*pause, longRetry)
 			continue
 		}

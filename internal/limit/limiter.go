@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/limit/store"
 	"callfleet/internal/outage"
 )
@@ -150,7 +151,7 @@ func (l *Limiter) watch(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			l.outage.Failed(ctx, err)
 		}
-		sleep(ctx, pause)
+		_ = lifecycle.Sleep(ctx, pause)
 	}
 }
 
@@ -258,7 +259,7 @@ func exchange(ctx context.Context, s store.Store, key string, from version, chan
 			return version{}, err
 		}
 		if from.revision != 0 || pause > time.Millisecond { // who lost once makes room
-			sleep(ctx, jitter(pause))
+			_ = lifecycle.Sleep(ctx, jitter(pause))
 		}
 		if from, err = load(ctx, s, key); err != nil {
 			return version{}, err
@@ -285,14 +286,4 @@ func load(ctx context.Context, s store.Store, key string) (version, error) {
 		return version{}, fmt.Errorf("flow %s: %w", key, err)
 	}
 	return version{r, e.Revision}, nil
-}
-
-// sleep returns early when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/lifecycle"
 )
 
 // Place is what a call gives up while it waits, such as a worker's slot.
@@ -92,7 +93,7 @@ func (t *Turn) await(ctx context.Context, f *flow, w *waiter) error {
 	ctx, end := w.place.Leave(ctx, t.began)
 	defer end()
 	if d := time.Until(w.notBefore); d > 0 {
-		sleep(ctx, d)
+		_ = lifecycle.Sleep(ctx, d)
 	}
 	if err := f.enter(ctx, w); err != nil {
 		return err

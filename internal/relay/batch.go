@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue"
 )
 
@@ -133,7 +134,7 @@ func (b *batch) each(settle func(*queue.Delivery)) {
 // relay's, and leave the batch.
 func (b *batch) hold(ctx context.Context, d time.Duration) {
 	for end := time.Now().Add(d); ctx.Err() == nil; {
-		sleep(ctx, min(time.Until(end), time.Until(b.due)))
+		_ = lifecycle.Sleep(ctx, min(time.Until(end), time.Until(b.due)))
 		if !time.Now().Before(b.due) {
 			b.extend(ctx)
 		}

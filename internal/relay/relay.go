@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue"
 )
 
@@ -121,7 +122,7 @@ func (r *Relay) takeIn(ctx, work context.Context, stop context.CancelCauseFunc) 
 			return fmt.Errorf("receive events: %w", err)
 		default:
 			r.log.WarnContext(ctx, "receiving events again after an error", "error", err, "pause", receivePause)
-			sleep(ctx, receivePause)
+			_ = lifecycle.Sleep(ctx, receivePause)
 		}
 		if len(deliveries) == 0 {
 			r.slots <- struct{}{}
@@ -150,16 +151,6 @@ func (l *limiter) pass() bool {
 	}
 	l.last = time.Now()
 	return true
-}
-
-// sleep returns early when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // Stats returns what the relay has done so far.

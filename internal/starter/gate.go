@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue"
 )
 
@@ -39,7 +40,7 @@ func (g *gate) wait(ctx context.Context) (int, error) {
 		return int(^uint(0) >> 1), ctx.Err()
 	}
 	for g.credit <= 0 || time.Since(g.looked) > time.Second {
-		sleep(ctx, gateRest-time.Since(g.looked))
+		_ = lifecycle.Sleep(ctx, gateRest-time.Since(g.looked))
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
@@ -52,7 +53,7 @@ func (g *gate) wait(ctx context.Context) (int, error) {
 		}
 		g.report(ctx, depth, err)
 		if depth >= g.limit || err != nil {
-			sleep(ctx, gatePoll)
+			_ = lifecycle.Sleep(ctx, gatePoll)
 		}
 	}
 	return g.credit, ctx.Err()

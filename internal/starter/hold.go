@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/pace"
 	"callfleet/internal/queue"
 )
@@ -26,7 +27,7 @@ func newHolder(d *queue.Delivery, lease time.Duration) *holder {
 // pause waits for d. It returns queue.ErrLeaseLost, or ctx's error.
 func (h *holder) pause(ctx context.Context, d time.Duration) error {
 	for end := time.Now().Add(d); ; {
-		sleep(ctx, min(time.Until(end), time.Until(h.due)))
+		_ = lifecycle.Sleep(ctx, min(time.Until(end), time.Until(h.due)))
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/outage"
 	"callfleet/internal/pace"
 	"callfleet/internal/pool"
@@ -171,7 +172,7 @@ func (s *Starter) takeIn(ctx, work context.Context) error {
 			return fmt.Errorf("receive requests: %w", err)
 		default:
 			s.log.WarnContext(ctx, "receiving requests again after an error", "error", err, "pause", receivePause)
-			sleep(ctx, receivePause)
+			_ = lifecycle.Sleep(ctx, receivePause)
 		}
 		s.gate.pass(len(deliveries))
 		for range free - len(deliveries) {
@@ -238,16 +239,6 @@ func (s *Starter) acquire(ctx context.Context, most, gather int) int {
 }
 
 const receivePause = time.Second
-
-// sleep returns early when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
 
 // Stats returns what the starter has done so far.
 func (s *Starter) Stats() Stats { return s.stats.snapshot() }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"callfleet/internal/call"
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/pace"
 )
 
@@ -46,7 +47,7 @@ func (c *Client) send(ctx context.Context, op *operation, once func(context.Cont
 		}
 		throttled = true
 		op.throttled()
-		if err := sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
+		if err := lifecycle.Sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
 			return op.late(err, throttled)
 		}
 	}
@@ -63,17 +64,6 @@ func (op *operation) late(err error, throttled bool) error {
 func (op *operation) throttled() {
 	op.stat.throttled.Add(1)
 	op.pace.Throttled()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Succeed settles the task with its output, which is JSON of at most

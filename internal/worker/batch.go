@@ -11,6 +11,7 @@ import (
 
 	"callfleet/internal/batch"
 	"callfleet/internal/call"
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/limit"
 	"callfleet/internal/telemetry"
 	"callfleet/internal/worker/slot"
@@ -107,7 +108,7 @@ const roomPause = time.Second
 // nil: the call says so itself.
 func (w *Worker) waitForRoom(ctx context.Context, j *job) error {
 	waiting, back := j.seat.Leave(ctx, false)
-	sleep(waiting, min(roomPause, time.Until(j.deadline)))
+	_ = lifecycle.Sleep(waiting, min(roomPause, time.Until(j.deadline)))
 	err := context.Cause(waiting)
 	back()
 	if err != nil {

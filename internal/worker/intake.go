@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue"
 	"callfleet/internal/worker/slot"
 )
@@ -83,7 +84,7 @@ func (w *Worker) takeIn(ctx, work context.Context, from *intake) error {
 		default:
 			pause := trouble.next()
 			w.log.WarnContext(ctx, "receiving tasks again after an error", "queue", from.name, "error", err, "pause", pause)
-			sleep(ctx, pause)
+			_ = lifecycle.Sleep(ctx, pause)
 		}
 		from.places.Take(len(deliveries))
 		for _, d := range deliveries {

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"math/rand/v2"
 	"time"
 )
@@ -21,14 +20,4 @@ func (p *pauses) next() time.Duration {
 	d := p.bound/2 + rand.N(p.bound/2)
 	p.bound = min(2*p.bound, lastPause)
 	return d
-}
-
-// sleep returns early when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue"
 )
 
@@ -66,7 +67,7 @@ func (w *Worker) try(ctx context.Context, j *job, what string, send func(context
 		}
 		pause := wait.next()
 		w.outage.Failed(ctx, err, "step", what, "request", j.task.ID)
-		sleep(ctx, pause)
+		_ = lifecycle.Sleep(ctx, pause)
 		if ctx.Err() != nil {
 			return w.interrupted(ctx)
 		}
@@ -145,7 +146,7 @@ func (w *Worker) settle(ctx context.Context, j *job, s settlement) {
 			return
 		}
 		if try < settleTries {
-			sleep(ctx, wait.next())
+			_ = lifecycle.Sleep(ctx, wait.next())
 		}
 	}
 	w.log.WarnContext(ctx, "leaving a message to come again when its lease ends", "message", d.ID, "error", err)
