@@ -46,6 +46,8 @@ func TestJinjaEscapingByPosition(t *testing.T) {
 		{"macro in a path", sandbox.URL, `{% macro f(x) %}v/{{ x }}{% endmacro %}https://h/{{ f("../x") }}`, `https://h/v/..%2Fx`},
 		{"replace", sandbox.Form, `a={{ "x y"|replace("x", "&") }}`, `a=%26+y`},
 		{"format", sandbox.XML, `<a>{{ "%s"|format("<") }}</a>`, `<a>&lt;</a>`},
+		{"escaped by the author", sandbox.XML, `<a b="{{ "<\"&"|e }}">{{ "<"|escape }}{{ "<"|e|e }}{{ "<"|e|upper }}</a>`, `<a b="&lt;&#34;&amp;">&lt;&lt;&amp;LT;</a>`},
+		{"escaped by the author, in JSON", sandbox.JSON, `{"a": "{{ "<\""|e }}"}`, `{"a": "&lt;&#34;"}`},
 		{"items", sandbox.Form, `{% for k, v in pairs.items() %}{{ k }}={{ v }}{{ "&"|safe if not loop.last }}{% endfor %}`, `b=1&a=x+y`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,8 +21,10 @@ func Jinja(name string) *Filter {
 		return &Filter{Apply: jinjaDefault, Params: []string{"default_value", "boolean"}, MaxArgs: 2, TakesUndefined: true}
 	case "length", "count":
 		return Lookup("length")
-	case "e", "escape", "forceescape":
-		return onStr(func(s string) string { return htmlEscape.Replace(s) })
+	case "e", "escape":
+		return &Filter{Apply: escapeHTML(true)}
+	case "forceescape":
+		return &Filter{Apply: escapeHTML(false)}
 	case "string":
 		return onStr(func(s string) string { return s })
 	case "upper":
@@ -132,7 +134,7 @@ func fileSize(c *Call) (any, error) {
 	case x == 1:
 		return "1 Byte", nil
 	case x < base:
-		return fmt.Sprintf("%d Bytes", int(x)), nil
+		return fmt.Sprintf("%.0f Bytes", math.Trunc(x)+0), nil
 	}
 	for i, unit := range units {
 		if x < math.Pow(base, float64(i+2)) || i == len(units)-1 {
@@ -153,6 +155,18 @@ func onStr(f func(string) string) *Filter {
 		}
 		return f(s), nil
 	}}
+}
+
+// escapeHTML escapes a text once; what is HTML already stays as it is, if once
+// is said.
+func escapeHTML(once bool) func(*Call) (any, error) {
+	return func(c *Call) (any, error) {
+		if once && value.IsMarkup(c.Of) {
+			return c.Of, nil
+		}
+		s, err := c.str()
+		return value.Encoded{Text: htmlEscape.Replace(s), As: value.AsXML}, err
+	}
 }
 
 // jinjaDefault replaces what is missing, and with a second argument what is

@@ -191,6 +191,12 @@ func (c *Call) order(a, b any) (int, error) {
 	if !okL || !okM {
 		return value.Compare("<", a, b, c.Place)
 	}
+	if err := c.Open(l, c.Place); err != nil {
+		return 0, err
+	}
+	if err := c.Open(m, c.Place); err != nil {
+		return 0, err
+	}
 	for i := range min(len(l.Items), len(m.Items)) {
 		order, err := value.Compare("<", l.Items[i], m.Items[i], c.Place)
 		if order != 0 || err != nil {

@@ -40,15 +40,12 @@ func Test(name string) *Filter {
 	case "callable":
 		return testOf(func(v any) bool { _, ok := v.(value.Callable); return ok })
 	case "escaped":
-		return testOf(func(v any) bool {
-			e, ok := v.(value.Encoded)
-			return ok && (e.As == value.AsIs || e.As == value.AsURLSafe)
-		})
+		return testOf(value.IsMarkup)
 	case "upper", "lower":
-		return testOf(func(v any) bool {
-			s, _ := value.Printed(v)
-			return cased(s) && (name == "upper" && s == strings.ToUpper(s) || name == "lower" && s == strings.ToLower(s))
-		})
+		return &Filter{Apply: func(c *Call) (any, error) {
+			s, err := c.str()
+			return cased(s) && (name == "upper" && s == strings.ToUpper(s) || name == "lower" && s == strings.ToLower(s)), err
+		}}
 	case "odd", "even", "divisibleby":
 		return divisible(name)
 	case "filter", "test":

@@ -123,9 +123,9 @@ func indent(c *Call) (any, error) {
 }
 
 func truncate(c *Call) (any, error) {
-	s, err := c.str()
-	if err != nil {
-		return nil, err
+	s, ok := value.TextOf(c.Of)
+	if !ok {
+		return nil, c.Errorf("%s is %s, truncate needs a text", c.Path, value.KindOf(c.Of))
 	}
 	length, err := c.Whole(0, "length", 255, math.MaxInt32)
 	if err != nil {
@@ -194,12 +194,8 @@ func toInt(c *Call) (any, error) {
 		return otherwise, nil
 	}
 	if isText {
-		digits := s
-		if base == 16 {
-			digits = strings.TrimPrefix(strings.TrimPrefix(s, "0x"), "0X")
-		}
-		if x, err := strconv.ParseInt(strings.TrimPrefix(digits, "+"), base, 64); err == nil {
-			return value.WholeNumber(int(x)), nil
+		if x, ok := wholeOf(s, base); ok {
+			return value.Number(x.String()), nil
 		}
 		n = value.Number(s)
 	} else if !isNumber {
@@ -213,6 +209,22 @@ func toInt(c *Call) (any, error) {
 	}
 	whole, _ := big.NewFloat(math.Trunc(x)).Int(nil)
 	return value.Number(whole.String()), nil
+}
+
+// wholeOf reads digits of a base with a sign, and with 0x when it is 16.
+func wholeOf(s string, base int) (*big.Int, bool) {
+	digits := strings.TrimLeft(s, "+-")
+	if len(s)-len(digits) > 1 {
+		return nil, false
+	}
+	sign := s[:len(s)-len(digits)]
+	if base == 16 {
+		digits = strings.TrimPrefix(strings.TrimPrefix(digits, "0x"), "0X")
+	}
+	if strings.ContainsAny(digits, "+-_") {
+		return nil, false
+	}
+	return new(big.Int).SetString(sign+digits, base)
 }
 
 func toFloat(c *Call) (any, error) {
@@ -271,9 +283,9 @@ func round(c *Call) (any, error) {
 			}
 		}
 	case "ceil":
-		x = math.Ceil(x*scale) / scale
+		x = math.Ceil(x*scale)/scale + 0 // no -0.0
 	case "floor":
-		x = math.Floor(x*scale) / scale
+		x = math.Floor(x*scale)/scale + 0
 	default:
 		return nil, c.Errorf(`the method of round must be "common", "ceil" or "floor"`)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Upper differs from Go's in the letters that become two or three (Unicode,
@@ -54,7 +55,7 @@ func besideLetter(runes []rune, i, direction int) bool {
 	for i += direction; 0 <= i && i < len(runes); i += direction {
 		r := runes[i]
 		switch {
-		case unicode.In(r, unicode.Upper, unicode.Lower, unicode.Title, unicode.Other_Lowercase, unicode.Other_Uppercase):
+		case isCased(r):
 			return true
 		case !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) && !strings.ContainsRune("'.:··’‘․﹒．：﹕՟״︓", r):
 			return false
@@ -78,29 +79,75 @@ func TrimSpace(s string) string { return strings.TrimFunc(s, isSpace) }
 
 func isSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }
 
-// Title makes the first letter of each word large and the others small.
+// Title is the filter title of Jinja2: words begin behind space and -({[<, and
+// their first letter is large, the others are small.
 func Title(s string) string {
 	var b strings.Builder
-	inside := false
-	for _, r := range s {
-		switch {
-		case !inside:
-			b.WriteString(Upper(string(r)))
-		default:
-			b.WriteRune(unicode.ToLower(r))
+	for s != "" {
+		word, rest := span(s, func(r rune) bool { return !beginsWord(r) })
+		if word != "" {
+			_, n := utf8.DecodeRuneInString(word)
+			b.WriteString(Upper(word[:n]) + Lower(word[n:]))
 		}
-		inside = !(unicode.IsSpace(r) || strings.ContainsRune("-({[<", r))
+		between, rest := span(rest, beginsWord)
+		b.WriteString(between)
+		s = rest
 	}
 	return b.String()
 }
 
+func beginsWord(r rune) bool { return isSpace(r) || strings.ContainsRune("-({[<", r) }
+
+// TitleCase is the method title of Python's texts: the first of letters that
+// stand together is large, the others are small.
+func TitleCase(s string) string {
+	var b strings.Builder
+	for s != "" {
+		between, text := span(s, func(r rune) bool { return !isCased(r) })
+		b.WriteString(between)
+		_, s = span(text, isCased)
+		word := Capitalize(text) // a sigma looks beyond the word: "ΑΣ'Α"
+		b.WriteString(word[:len(word)-len(Lower(s))])
+	}
+	return b.String()
+}
+
+// span cuts s where the letters that are wanted end.
+func span(s string, wanted func(rune) bool) (before, after string) {
+	i := strings.IndexFunc(s, func(r rune) bool { return !wanted(r) })
+	if i < 0 {
+		i = len(s)
+	}
+	return s[:i], s[i:]
+}
+
 // Capitalize makes the first letter large and the others small.
 func Capitalize(s string) string {
-	for i, r := range s {
-		if i > 0 {
-			return Upper(s[:i]) + Lower(s[i:])
-		}
-		_ = r
+	if s == "" {
+		return ""
 	}
-	return Upper(s)
+	_, n := utf8.DecodeRuneInString(s)
+	return titled(s[:n]) + Lower(s)[len(Lower(s[:n])):]
+}
+
+// titled is one letter as the first of a word: ǅ of ǆ, and Ss of ß.
+func titled(letter string) string {
+	r, _ := utf8.DecodeRuneInString(letter)
+	large := []rune(Upper(letter))
+	if t := unicode.ToTitle(r); t != r || len(large) == 1 || unicode.IsTitle(r) {
+		return string(t)
+	}
+	for i, r := range large[1:] {
+		switch {
+		case r == 'Ι':
+			large[1+i] = '\u0345' // written below
+		case isCased(large[0]):
+			large[1+i] = unicode.ToLower(r)
+		}
+	}
+	return string(large)
+}
+
+func isCased(r rune) bool {
+	return unicode.In(r, unicode.Upper, unicode.Lower, unicode.Title, unicode.Other_Lowercase, unicode.Other_Uppercase)
 }

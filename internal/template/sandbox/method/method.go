@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"callfleet/internal/template/sandbox/filter"
+	"callfleet/internal/template/sandbox/letter"
 	"callfleet/internal/template/sandbox/value"
 )
 
@@ -31,8 +32,30 @@ func Lookup(name string) *filter.Filter {
 		return &filter.Filter{Apply: onObject("dict_values", func(m value.Member) any { return m.Value })}
 	case "get":
 		return &filter.Filter{Apply: get, MinArgs: 1, MaxArgs: 2}
-	case "upper", "lower", "title", "capitalize":
-		return textual(filter.Jinja(name).Apply)
+	case "count":
+		return &filter.Filter{Apply: count, MinArgs: 1, MaxArgs: 1}
+	case "index":
+		return &filter.Filter{Apply: index, MinArgs: 1, MaxArgs: 1}
+	}
+	if f := changing(name); f != nil {
+		return textual(f)
+	}
+	if f := asking(name); f != nil {
+		return textual(f)
+	}
+	return nil
+}
+
+// changing finds the methods of texts that make another text of one, or many.
+func changing(name string) *filter.Filter {
+	switch name {
+	case "upper", "lower", "capitalize":
+		return filter.Jinja(name)
+	case "title":
+		return &filter.Filter{Apply: func(c *filter.Call) (any, error) {
+			s, err := c.Text()
+			return letter.TitleCase(s), err
+		}}
 	case "strip":
 		return &filter.Filter{Apply: filter.Jinja("trim").Apply, MaxArgs: 1}
 	case "lstrip":
@@ -52,45 +75,35 @@ func Lookup(name string) *filter.Filter {
 	case "split":
 		return &filter.Filter{Apply: split, Params: []string{"sep", "maxsplit"}, MaxArgs: 2}
 	case "splitlines":
-		return textual(func(c *filter.Call) (any, error) {
+		return &filter.Filter{Apply: func(c *filter.Call) (any, error) {
 			s, err := c.Text()
 			return texts(strings.Split(strings.TrimSuffix(strings.ReplaceAll(s, "\r\n", "\n"), "\n"), "\n")), err
-		})
-	}
-	return about(name)
-}
-
-// about finds the methods that ask something about a text or a list.
-func about(name string) *filter.Filter {
-	switch name {
+		}}
 	case "join":
 		return &filter.Filter{Apply: joinOf, MinArgs: 1, MaxArgs: 1}
-	case "startswith":
-		return withPart(func(s, part string) any { return strings.HasPrefix(s, part) })
-	case "endswith":
-		return withPart(func(s, part string) any { return strings.HasSuffix(s, part) })
+	case "format":
+		return &filter.Filter{Apply: formatBraces, MaxArgs: -1}
 	case "removeprefix":
 		return withPart(func(s, part string) any { return strings.TrimPrefix(s, part) })
 	case "removesuffix":
 		return withPart(func(s, part string) any { return strings.TrimSuffix(s, part) })
+	case "partition":
+		return withPart(partition)
+	}
+	return nil
+}
+
+// asking finds the methods that ask something about a text.
+func asking(name string) *filter.Filter {
+	switch name {
+	case "startswith":
+		return withPart(func(s, part string) any { return strings.HasPrefix(s, part) })
+	case "endswith":
+		return withPart(func(s, part string) any { return strings.HasSuffix(s, part) })
 	case "find":
 		return withPart(func(s, part string) any { return runeIndex(s, strings.Index(s, part)) })
 	case "rfind":
 		return withPart(func(s, part string) any { return runeIndex(s, strings.LastIndex(s, part)) })
-	case "format":
-		return &filter.Filter{Apply: formatBraces, MaxArgs: -1}
-	case "index":
-		return &filter.Filter{Apply: index, MinArgs: 1, MaxArgs: 1}
-	case "partition":
-		return withPart(func(s, part string) any {
-			before, after, found := strings.Cut(s, part)
-			if !found {
-				part = ""
-			}
-			return &value.List{Items: []any{before, part, after}, Tuple: true}
-		})
-	case "count":
-		return &filter.Filter{Apply: count, MinArgs: 1, MaxArgs: 1}
 	case "isdigit":
 		return all(unicode.IsDigit)
 	case "isalpha":
@@ -108,13 +121,23 @@ func about(name string) *filter.Filter {
 }
 
 // textual keeps a method of texts from other values, as Python does.
-func textual(f func(*filter.Call) (any, error)) *filter.Filter {
-	return &filter.Filter{Apply: func(c *filter.Call) (any, error) {
+func textual(f *filter.Filter) *filter.Filter {
+	of := *f
+	of.Apply = func(c *filter.Call) (any, error) {
 		if _, ok := value.TextOf(c.Of); !ok {
 			return nil, c.Errorf("%s is %s, which has no such method", c.Path, value.KindOf(c.Of))
 		}
-		return f(c)
-	}}
+		return f.Apply(c)
+	}
+	return &of
+}
+
+func partition(s, part string) any {
+	before, after, found := strings.Cut(s, part)
+	if !found {
+		part = ""
+	}
+	return &value.List{Items: []any{before, part, after}, Tuple: true}
 }
 
 func onObject(view string, f func(value.Member) any) func(*filter.Call) (any, error) {
@@ -223,10 +246,10 @@ func runeIndex(s string, i int) value.Number {
 }
 
 func all(f func(rune) bool) *filter.Filter {
-	return textual(func(c *filter.Call) (any, error) {
+	return &filter.Filter{Apply: func(c *filter.Call) (any, error) {
 		s, err := c.Text()
 		return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !f(r) }), err
-	})
+	}}
 }
 
 // count counts the parts of a text, or the items of a list.

@@ -154,6 +154,9 @@ func (o *Output) Value(g *value.Budget, v any, path string, at value.Place) erro
 		if i := strings.IndexFunc(s, escape.NotXML); i >= 0 {
 			return value.ErrorAt(at, "%s holds a control character, which XML cannot carry", path)
 		}
+		if isEncoded && enc.As == value.AsXML {
+			return o.write(s)
+		}
 		return o.write(escape.XML(s))
 	}
 	return o.write(s)

@@ -9,7 +9,7 @@ import (
 // Arithmetic joins two values by +, -, *, /, //, % or **: numbers, texts and
 // lists as far as Python does.
 func (g *Budget) Arithmetic(op string, left, right any, at Place) (any, error) {
-	if (op == "+" || op == "%") && (markup(left) && special(right) || op == "+" && markup(right) && special(left)) {
+	if (op == "+" || op == "%") && (IsMarkup(left) && special(right) || op == "+" && IsMarkup(right) && special(left)) {
 		return nil, ErrorAt(at, "%s joins what is safe or JSON with a text, of which Jinja2 would make HTML: print the one behind the other", op)
 	}
 	if op == "+" {
@@ -40,11 +40,11 @@ func (g *Budget) Arithmetic(op string, left, right any, at Place) (any, error) {
 	return Number(n), nil
 }
 
-// markup is a text that Jinja2 knows to be HTML; what is joined to it becomes
-// HTML there.
-func markup(v any) bool {
+// IsMarkup reports a text that Jinja2 knows to be HTML; what is joined to it by +
+// becomes HTML there.
+func IsMarkup(v any) bool {
 	e, ok := v.(Encoded)
-	return ok && e.As != AsURL
+	return ok && e.As != AsURL && e.As != AsPairs
 }
 
 // special reports text that HTML would write otherwise.
@@ -53,7 +53,7 @@ func special(v any) bool {
 	case string:
 		return strings.ContainsAny(v, `&<>"'`)
 	case Encoded:
-		return v.As == AsURL && strings.Contains(v.Text, "&")
+		return (v.As == AsURL || v.As == AsPairs) && strings.Contains(v.Text, "&")
 	case *List:
 		return len(v.Items) > 0
 	case *Object:

@@ -69,6 +69,7 @@ const (
 	AsURL     // percent-encoded; a path takes its slashes as part of a segment
 	AsURLSafe // AsURL and |safe: a path does the same
 	AsPairs   // name=value pairs, joined by &
+	AsXML     // escaped for HTML and XML
 )
 
 // Params are the names a template may use.
