@@ -108,6 +108,9 @@ func asciiJSON(s string) string {
 	return b.String()
 }
 
+// Scrubs reports whether there is anything to look for in an answer.
+func (g *Grant) Scrubs() bool { return len(g.needles()) > 0 }
+
 // Scrub takes the secrets of the attempt out of an answer: headers, body and
 // texts that are made of it. What holds none is returned as it is.
 func (g *Grant) Scrub(header map[string][]string, body []byte) []byte {
