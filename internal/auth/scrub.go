@@ -24,7 +24,7 @@ const (
 // needles are the texts that an answer must not show: secrets and what was made
 // of them, in each way in which they may be written, the longest first.
 func (g *Grant) needles() []string {
-	list := append(make([]string, 0, 2*(len(g.derived)+len(g.values)+1)), g.derived...)
+	list := append(make([]string, 0, 6*(len(g.derived)+len(g.values)+1)), g.derived...)
 	for _, v := range g.values {
 		list = append(list, v.Reveal())
 	}
@@ -40,10 +40,10 @@ func (g *Grant) needles() []string {
 }
 
 // appendForms appends the ways in which an API writes s that are not s itself:
-// percent-encoded, as base64, in JSON, and in JSON that is a text in JSON, with
+// percent-encoded, in base64, in JSON, and in JSON that is a text in JSON, with
 // and without what writers of JSON escape of their own accord.
 func appendForms(list []string, s string) []string {
-	list = append(list, base64.StdEncoding.EncodeToString([]byte(s)))
+	list = appendBase64(list, s)
 	if !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 || !escape.Unreserved(byte(c)) }) {
 		return list
 	}
@@ -53,6 +53,38 @@ func appendForms(list []string, s string) []string {
 		list = append(list, once, as(once))
 	}
 	return list
+}
+
+// appendBase64 appends what there is of s in base64 of itself, and of a text that
+// s is a part of: the letters that hold nothing else, which depend on where s begins.
+// In the URL-safe alphabet they differ only if they have one of two characters.
+func appendBase64(list []string, s string) []string {
+	began := len(list)
+	padded := append(make([]byte, 2, 2+len(s)), s...)
+	encoded := make([]byte, 0, 3*base64.StdEncoding.EncodedLen(len(padded)))
+	for before := range 3 {
+		encoded = base64.StdEncoding.AppendEncode(encoded, padded[2-before:])
+	}
+	for before, all := 0, string(encoded); before < 3; before++ {
+		n := before + len(s)
+		whole := base64.StdEncoding.EncodedLen(n)
+		if before == 0 {
+			list = append(list, all[:whole])
+		}
+		list = append(list, all[(before*8+5)/6:n*8/6])
+		all = all[whole:]
+	}
+	for _, form := range list[began:len(list):len(list)] {
+		if strings.ContainsAny(form, "+/") {
+			list = append(list, base64URL(form))
+		}
+	}
+	return list
+}
+
+// base64URL is a text in base64 in the other alphabet (RFC 4648, section 5).
+func base64URL(standard string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(standard, "+", "-"), "/", "_")
 }
 
 // htmlJSON escapes < > & too, as Go does.
@@ -76,22 +108,35 @@ func asciiJSON(s string) string {
 	return b.String()
 }
 
+// Scrubs reports whether there is anything to look for in an answer.
+func (g *Grant) Scrubs() bool { return len(g.needles()) > 0 }
+
 // Scrub takes the secrets of the attempt out of an answer: headers, body and
 // texts that are made of it. What holds none is returned as it is.
 func (g *Grant) Scrub(header map[string][]string, body []byte) []byte {
-	for _, needle := range g.needles() {
-		for name, values := range header {
-			for i, v := range values {
-				if strings.Contains(v, needle) {
-					header[name][i] = strings.ReplaceAll(v, needle, scrubbed)
-				}
-			}
+	needles := g.needles()
+	for _, values := range header {
+		for i, v := range values {
+			values[i] = scrub(v, needles)
 		}
+	}
+	for _, needle := range needles {
 		if bytes.Contains(body, []byte(needle)) {
 			body = bytes.ReplaceAll(body, []byte(needle), []byte(scrubbed))
 		}
 	}
 	return body
+}
+
+// scrub returns text as it is when it holds none of the needles.
+func scrub(text string, needles []string) string {
+	if len(needles) == 0 || len(text) < len(needles[len(needles)-1]) {
+		return text
+	}
+	for _, needle := range needles {
+		text = strings.ReplaceAll(text, needle, scrubbed)
+	}
+	return text
 }
 
 // Withhold takes the headers away that hold a secret, however short.
@@ -109,9 +154,4 @@ func (g *Grant) Withhold(header http.Header) {
 }
 
 // ScrubText is Scrub for one text.
-func (g *Grant) ScrubText(text string) string {
-	for _, needle := range g.needles() {
-		text = strings.ReplaceAll(text, needle, scrubbed)
-	}
-	return text
-}
+func (g *Grant) ScrubText(text string) string { return scrub(text, g.needles()) }

@@ -151,6 +151,7 @@ const (
 	RateLimited      FailureName = "Callfleet.RateLimited"
 	CircuitOpen      FailureName = "Callfleet.CircuitOpen"
 	ResponseTooLarge FailureName = "Callfleet.ResponseTooLarge"
+	ResponseEncoded  FailureName = "Callfleet.ResponseEncoded" // in a way in which no secret would be seen
 	SelectFailed     FailureName = "Callfleet.SelectFailed"    // the answer lacks what the template requires of it
 	BadReference     FailureName = "Callfleet.BadReference"    // to a body that is not there, or not of this fleet
 	BlobUnavailable  FailureName = "Callfleet.BlobUnavailable" // the store of large bodies did not answer in time

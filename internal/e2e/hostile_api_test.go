@@ -113,6 +113,11 @@ func hostileAPIs() map[string]hostileAPI {
 				})
 			}, tooLarge, []string{"larger than 1048576 bytes"}, 0,
 		},
+		"sends gzip of nothing, without end": {handled(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			for r.Context().Err() == nil && gzip.NewWriter(w).Close() == nil {
+			}
+		}), tooLarge, []string{"far larger compressed"}, 0},
 		"sends gzip that is none": {handled(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = io.WriteString(w, "no gzip at all")

@@ -26,7 +26,7 @@ import (
 type plan struct {
 	request  *http.Request // the pattern of each attempt
 	traced   bool          // the template sends a trace of its own
-	gunzip   bool          // compression is our wish, and undone here
+	gunzip   bool          // gzip is undone here, whoever asked for it
 	target   string        // the URL as causes and spans show it
 	timeout  time.Duration
 	policy   policy
@@ -51,7 +51,8 @@ type reply struct {
 
 	selected bool   // body is a selection
 	missing  string // what it lacks, "" for nothing
-	unread   bool   // there is no body, because the template wants none
+	unread   bool   // the body was left, because the template wants none
+	encoded  string // or because secrets may hide in what it is encoded in
 }
 
 // errAttempt is the cause of an attempt's own timeout.
@@ -87,8 +88,8 @@ func (c *Client) plan(r call.Rendered, key string) (*plan, error) {
 		password, _ := u.User.Password()
 		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
 	}
-	gunzip := header.Get("Accept-Encoding") == "" && header.Get("Range") == "" && r.Method != http.MethodHead
-	if gunzip {
+	gunzip := header.Get("Range") == "" && r.Method != http.MethodHead // a part of gzip is none
+	if gunzip && header.Get("Accept-Encoding") == "" {
 		header.Set("Accept-Encoding", "gzip")
 	}
 	p := &plan{

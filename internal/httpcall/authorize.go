@@ -12,6 +12,7 @@ import (
 
 	"callfleet/internal/auth"
 	"callfleet/internal/call"
+	"callfleet/internal/httpcall/content"
 	"callfleet/internal/httpcall/egress"
 	"callfleet/internal/httpcall/h1"
 	"callfleet/internal/secret"
@@ -117,6 +118,19 @@ func (s *sealed) scrub(rep *reply, flt *fault) {
 	if flt != nil {
 		flt.reason = s.grant.ScrubText(flt.reason)
 	}
+}
+
+// hides names the encoding of an answer in which no secret of the attempt would
+// be seen, "" for none.
+func (p *plan) hides(res *http.Response) string {
+	coding := content.Encoding(res.Header)
+	switch {
+	case coding == "", coding == content.Gzip && p.gunzip, res.ContentLength == 0:
+		return ""
+	case p.sealed == nil || p.sealed.grant == nil || !p.sealed.grant.Scrubs():
+		return ""
+	}
+	return oneLine(p.sealed.grant.ScrubText(coding), 40)
 }
 
 // scrubLarge is scrub for a body that is kept elsewhere, and its type.

@@ -95,12 +95,12 @@ func (p *plan) growsTooLarge(rep *reply, body []byte) bool {
 
 // keep streams a body to where the result refers to it.
 func (c *Client) keep(ctx context.Context, p *plan, contentType string, body io.Reader) (*call.BlobRef, error) {
-	in := &source{r: body, limit: c.opts.MaxClaim}
+	in := &content.Bounded{From: body, Limit: c.opts.MaxClaim}
 	contentType, kept := p.sealed.scrubLarge(contentType, in)
 	ref, err := c.opts.Claims.Keep(ctx, p.key, contentType, kept)
 	switch {
-	case in.err != nil: // it is the answer that is broken
-		return nil, in.err
+	case in.Err != nil: // it is the answer that is broken
+		return nil, in.Err
 	case errors.Is(err, blob.ErrNone):
 		return nil, &errBlob{&call.Failure{Name: call.ResponseTooLarge, Cause: fmt.Sprintf("the body is larger than %d bytes, and %v", p.inline, err)}, true}
 	case err != nil:
@@ -121,26 +121,6 @@ func (c *Client) noPlace(p *plan) bool {
 func keepFailed(err error) error {
 	cause := "the answer is too large to travel and could not be kept: " + err.Error()
 	return &errBlob{&call.Failure{Name: call.BlobUnavailable, Cause: cause}, errors.Is(err, blob.ErrRefused)}
-}
-
-// source is a body with a limit, and what went wrong with it.
-type source struct {
-	r     io.Reader
-	limit int64
-	n     int64 // read so far
-	err   error
-}
-
-// Read implements io.Reader.
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if s.n += int64(n); s.n > s.limit {
-		n, err = 0, &content.TooLarge{Limit: s.limit}
-	}
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
 }
 
 // withPayload gives a request the body that is kept elsewhere, or has parts that

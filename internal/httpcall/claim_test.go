@@ -103,6 +103,33 @@ func writeGzip(w http.ResponseWriter, data []byte) {
 	z.Close()
 }
 
+// endlessGzip are streams of gzip, one behind the other, with nothing in them.
+func endlessGzip(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Encoding", "gzip")
+	var one bytes.Buffer
+	gzip.NewWriter(&one).Close()
+	many := bytes.Repeat(one.Bytes(), 1000)
+	for r.Context().Err() == nil {
+		if _, err := w.Write(many); err != nil {
+			return
+		}
+	}
+}
+
+// An answer does not go on for ever once it is being kept, either.
+func TestKeptGzipWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		writeGzip(w, bytes.Repeat([]byte("x"), 300<<10))
+		endlessGzip(w, r)
+	})
+	for _, wants := range []string{`{}`, `{"body": "ref"}`, `{"select": "$.a"}`} {
+		c := newClient(t, Options{Claims: files(t)})
+		_, err := c.Do(t.Context(), call.Rendered{Method: "GET", URL: s, Timeout: 10 * time.Second, Response: answered(t, wants)}, "run-1")
+		wantFailed(t, err, call.ResponseTooLarge, "far larger compressed")
+	}
+}
+
 func TestHeadOfALargeAnswer(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "50000000") })

@@ -241,6 +241,7 @@ func TestDoFailures(t *testing.T) {
 			defer z.Close()
 			z.Write(make([]byte, 10<<20))
 		}), call.ResponseTooLarge, "larger than 1000 bytes", 1},
+		"gzip of nothing, without end": {serve(t, endlessGzip), call.ResponseTooLarge, "far larger compressed", 1},
 		"no gzip": {serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			io.WriteString(w, "this is no gzip at all")

@@ -34,6 +34,7 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 	var (
 		blob     *errBlob
 		tooLarge *content.TooLarge
+		hollow   *content.Hollow
 		denied   *egress.Denied
 		refused  *auth.Error
 		cert     *tls.CertificateVerificationError
@@ -44,6 +45,8 @@ func faultOf(ctx context.Context, err error, timeout time.Duration) *fault {
 		return &fault{blob.failure.Name, oneLine(blob.failure.Cause, 500), blob.permanent}
 	case errors.As(err, &tooLarge):
 		return &fault{call.ResponseTooLarge, tooLarge.Error(), true}
+	case errors.As(err, &hollow):
+		return &fault{call.ResponseTooLarge, hollow.Error(), true}
 	case errors.As(err, &denied):
 		return &fault{call.EgressDenied, denied.Error(), true}
 	case errors.Is(err, h1.ErrProxyHost), errors.Is(err, errDowngrade):

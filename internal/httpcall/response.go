@@ -21,6 +21,11 @@ func (p *plan) end(rep reply) (call.Result, error) {
 	if name := p.response.Fails(rep.status); name != "" {
 		return call.Result{}, p.failure(&fault{name: name, reason: fmt.Sprintf("answered %d", rep.status)})
 	}
+	if rep.encoded != "" {
+		return call.Result{}, p.failure(&fault{name: call.ResponseEncoded, reason: fmt.Sprintf(
+			"answered %d in %s, which was not asked for and is not undone: secrets of the call would not be seen in it, so it is not passed on; "+
+				`"response": {"body": "none"} takes the answer without its body`, rep.status, rep.encoded)})
+	}
 	if rep.missing != "" {
 		return call.Result{}, p.failure(&fault{name: call.SelectFailed, reason: fmt.Sprintf("answered %d, and %s", rep.status, rep.missing)})
 	}
@@ -34,8 +39,11 @@ func (c *Client) read(req *http.Request, p *plan, res *http.Response, rep *reply
 		return nil // the length is that of another answer
 	}
 	use, selector := p.response.Of(res.StatusCode)
+	if use != call.BodyNone {
+		rep.encoded = p.hides(res)
+	}
 	switch {
-	case use == call.BodyNone:
+	case use == call.BodyNone || rep.encoded != "":
 		rep.unread = true
 		leaveUnread(res)
 		return nil

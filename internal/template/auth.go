@@ -276,7 +276,7 @@ func (b *authBuilder) whole() {
 	}
 	switch a.Kind {
 	case call.AuthAPIKey:
-		if key := http.CanonicalHeaderKey(a.Name); a.In != "query" && a.Name != "" && (!validHeaderName(a.Name) || reserved(key)) {
+		if key := http.CanonicalHeaderKey(a.Name); a.In != "query" && a.Name != "" && (!validHeaderName(a.Name) || reserved(key) || key == "Accept-Encoding") {
 			p.errorf(b.at+".name", "is no header name, or one that the HTTP client sets")
 		}
 	case call.AuthSigV4:

@@ -370,7 +370,13 @@ func (p *parser) headers(t *Template, attributes *itemjson.Attribute) {
 		if key == "Content-Type" {
 			p.contentType(t, at, m.Value.Text)
 		}
-		t.headers = append(t.headers, header{m.Name, at, p.compile(at, m.Value.Text, sandbox.Text)})
+		value := p.compile(at, m.Value.Text, sandbox.Text)
+		if value != nil {
+			if text, static := value.Static(); static {
+				p.check(at, response.CheckHeader(key, text))
+			}
+		}
+		t.headers = append(t.headers, header{m.Name, at, value})
 	}
 }
 

@@ -37,7 +37,7 @@ const named call.FailureName = "_OTHER"
 // failureNames are counted one by one, others of ours under Internal.
 var failureNames = [...]call.FailureName{
 	call.TemplateNotFound, call.RenderFailed, call.EgressDenied, call.Timeout, call.ConnectionFailed,
-	call.RateLimited, call.CircuitOpen, call.ResponseTooLarge, call.SelectFailed, call.DeadlineExceeded, named, call.Internal,
+	call.RateLimited, call.CircuitOpen, call.ResponseTooLarge, call.ResponseEncoded, call.SelectFailed, call.DeadlineExceeded, named, call.Internal,
 }
 
 // stats are counted with atomics and read by whoever collects.

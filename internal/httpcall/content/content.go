@@ -4,7 +4,6 @@ package content
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -28,12 +27,13 @@ func (e *TooLarge) Error() string {
 }
 
 // Read reads at most limit bytes after decompression. A length that the
-// server announces is allocated at once when it is within the limit. The error is a *TooLarge, or that of reading.
+// server announces is allocated at once when it is within the limit. The error is a *TooLarge, a
+// *Hollow, or that of reading.
 func Read(res *http.Response, limit int, gunzip bool) ([]byte, error) {
 	if res.ContentLength == 0 || res.Body == http.NoBody {
 		return nil, nil
 	}
-	if gunzip && strings.EqualFold(res.Header.Get("Content-Encoding"), "gzip") {
+	if gunzip && Encoding(res.Header) == Gzip {
 		res.Header.Del("Content-Encoding")
 		res.Header.Del("Content-Length")
 		return readGzip(res.Body, limit)
@@ -49,30 +49,6 @@ func Read(res *http.Response, limit int, gunzip bool) ([]byte, error) {
 		return body, nil
 	}
 	return ReadAll(res.Body, limit)
-}
-
-// maxDiscard is how much is read after the end of what was compressed.
-const maxDiscard = 4 << 10
-
-func readGzip(r io.Reader, limit int) ([]byte, error) {
-	z, err := gzip.NewReader(r)
-	if err == io.EOF { // an empty body, as an answer to HEAD has
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("decompress: %w", err)
-	}
-	body, err := ReadAll(z, limit)
-	if err != nil {
-		return nil, err
-	}
-	// The end of the stream may come before the end of the body; only there is
-	// the connection free again.
-	_, err = io.CopyN(io.Discard, r, maxDiscard)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	return body, nil
 }
 
 // ReadAll is Read of a body without a length.
