@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"callfleet/internal/template/response"
 	"callfleet/internal/template/sandbox"
 )
 
@@ -22,6 +23,7 @@ func Lint(raw json.RawMessage) (t *Template, warnings []Problem, _ error) {
 	if t = p.template(raw); t != nil {
 		p.names(t)
 		p.clocks(t)
+		p.encodings(t)
 		for _, text := range p.texts {
 			p.clearText(text)
 		}
@@ -84,6 +86,19 @@ func (p *parser) clocks(t *Template) {
 	}
 }
 
+// encodings finds what asks for answers that cannot be read. Workers send it:
+// the answer to a call without secrets is passed on as it comes.
+func (p *parser) encodings(t *Template) {
+	for _, h := range t.headers {
+		if h.value == nil { // it has a mistake
+			continue
+		}
+		if text, static := h.value.Static(); static {
+			p.check(h.attribute, response.CheckHeader(h.name, text))
+		}
+	}
+}
+
 // secretKinds are texts that are credentials wherever they stand.
 var secretKinds = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\b(?:sk_live_|rk_live_|sk-|ghp_|gho_|ghs_|github_pat_|glpat-|xox[abp]-|AKIA|ASIA|AIza|SG\.|whsec_|npm_|shpat_)[A-Za-z0-9_\-]{8,}` +
@@ -125,7 +140,10 @@ func (p *parser) example(t *Template) {
 		p.errorf("example", "%v", err)
 		return
 	}
-	_, err := NewRenderer(Options{}).render(context.Background(), t, t.example)
+	rendered, err := NewRenderer(Options{}).render(context.Background(), t, t.example)
+	for _, h := range rendered.Header {
+		p.check("headers."+h.Name, response.CheckHeader(h.Name, h.Value))
+	}
 	var wrong *problemError
 	if errors.As(err, &wrong) {
 		f := wrong.problem

@@ -55,6 +55,7 @@ func TestLint(t *testing.T) {
 		{"encoding as a param", `"url":"https://h/","headers":{"Accept-Encoding":"{{ id }}"},` + declared + `,"example":{"id":"deflate"}`, "headers.Accept-Encoding: asks for an encoding that is not undone here"},
 		{"encoding as a param that is undone", `"url":"https://h/","headers":{"Accept-Encoding":"{{ id }}"},` + declared + `,"example":{"id":"gzip"}`, ""},
 		{"encodings that are undone", `"url":"https://h/","headers":{"Accept-Encoding":"GZIP;q=1.0, identity; q=0.5"}`, ""},
+		{"header that cannot be read", `"url":"https://h/","headers":{"Accept-Encoding":"{{ id"}`, "headers.Accept-Encoding: line 1 column 1: is not closed"},
 		{"encoding as a key", `"url":"https://h/","auth":{"type":"apiKey","name":"accept-encoding","value":"secret://env/CALLFLEET_SECRET_T"}`, "auth.name: is no header name, or one that the HTTP client sets"},
 		{"two names over an object", `"url":"https://h/{% for k, v in user %}{{ k }}{{ v }}{% endfor %}",` + declared, "url: line 1 column 26: a loop with two names over an object is pongo2's, Jinja2 takes the names in it apart: write user.items()"},
 		{"two names over items", `"url":"https://h/{% for k, v in user.items() %}{{ k }}{{ v }}{% endfor %}",` + declared, ""},

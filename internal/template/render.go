@@ -10,7 +10,6 @@ import (
 	"callfleet/internal/call"
 	"callfleet/internal/template/body"
 	"callfleet/internal/template/itemjson"
-	"callfleet/internal/template/response"
 	"callfleet/internal/template/sandbox"
 )
 
@@ -126,9 +125,6 @@ func (x *rendering) headers(t *Template) ([]call.Header, error) {
 		}
 		if _, static := h.value.Static(); !static && strings.Trim(value, " \t") != value {
 			return nil, problem(h.attribute, "begins or ends with white space, which HTTP takes away: write |trim")
-		}
-		if err := response.CheckHeader(h.name, value); err != nil {
-			return nil, problem(h.attribute, err.Error())
 		}
 		if size += len(h.name) + len(value); size > maxHeaderBytes {
 			return nil, problem("headers", fmt.Sprintf("have more than %d bytes", maxHeaderBytes))

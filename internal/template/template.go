@@ -370,13 +370,7 @@ func (p *parser) headers(t *Template, attributes *itemjson.Attribute) {
 		if key == "Content-Type" {
 			p.contentType(t, at, m.Value.Text)
 		}
-		value := p.compile(at, m.Value.Text, sandbox.Text)
-		if value != nil {
-			if text, static := value.Static(); static {
-				p.check(at, response.CheckHeader(key, text))
-			}
-		}
-		t.headers = append(t.headers, header{m.Name, at, value})
+		t.headers = append(t.headers, header{m.Name, at, p.compile(at, m.Value.Text, sandbox.Text)})
 	}
 }
 
