@@ -12,6 +12,11 @@ import (
 // in its journal.
 var ErrLeft = errors.New("the batch was left before it was done")
 
+// ErrNotCalled comes with the outcome of a call that was not made, because the
+// batch had no time for it. It is in the results and not in the journal: should
+// nobody get these results, whoever takes the batch up makes the call.
+var ErrNotCalled = errors.New("the batch had no time for the call")
+
 // Lanes lends the slots of a worker that nobody else has work for. Its methods
 // are safe for concurrent use.
 type Lanes interface {
@@ -36,8 +41,9 @@ type Lane interface {
 type Work struct {
 	ID    string
 	Calls []call.BatchCall
-	// Call makes one call. Its error says that it was broken off, and that
-	// nothing is known of it; what became of any other call is its outcome.
+	// Call makes one call. Its error is ErrNotCalled, or says that it was broken
+	// off, and that nothing is known of it; what became of any other call is its
+	// outcome.
 	Call func(ctx context.Context, c call.BatchCall, lane Lane) (call.CallOutcome, error)
 	// Own is the slot that the batch itself has.
 	Own Lane
@@ -78,7 +84,7 @@ type run struct {
 	journal *journal
 
 	mu       sync.Mutex
-	outcomes map[string]call.CallOutcome // those in the journal; guarded by mu
+	outcomes map[string]call.CallOutcome // those in the journal, and of calls that were not made; guarded by mu
 	begun    int                         // calls that were looked at, from the first; guarded by mu
 	err      error                       // why no more calls begin; guarded by mu
 }
@@ -126,8 +132,11 @@ func (r *run) lane(ctx context.Context, lane Lane, more func() bool) {
 			return
 		}
 		o, err := r.work.Call(ctx, c, lane)
-		if err == nil {
+		switch {
+		case err == nil:
 			err = r.journal.add(o)
+		case errors.Is(err, ErrNotCalled):
+			err = nil
 		}
 		if err != nil {
 			r.stop(err)

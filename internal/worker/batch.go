@@ -61,8 +61,8 @@ func (w *Worker) callBatch(ctx context.Context, j *job) ([]byte, error) {
 	return call.EncodeManifest(m)
 }
 
-// callOf makes one call of a batch, as if it had come alone. The error says that
-// it was broken off.
+// callOf makes one call of a batch, as if it had come alone. The error is
+// batch.ErrNotCalled, or says that it was broken off.
 func (w *Worker) callOf(ctx context.Context, of *job, c call.BatchCall, lane batch.Lane) (call.CallOutcome, error) {
 	j := w.jobOf(of, c, lane)
 	callCtx, span := w.startCall(ctx, j)
@@ -83,13 +83,32 @@ func (w *Worker) callOf(ctx context.Context, of *job, c call.BatchCall, lane bat
 	}
 	o := call.CallOutcome{ID: c.ID, Output: output, Started: millisecond(j.received), Stopped: millisecond(time.Now())}
 	f := call.AsFailure(err)
+	late := isLate(f, of, j)
+	if late && f.Name == call.DeadlineExceeded {
+		f = &call.Failure{Name: f.Name, Cause: "the time of the batch was up: it was not called"}
+	}
 	if f != nil {
 		o.Error, o.Cause = f.Name, f.Cause
 	}
 	markFailed(callCtx, f)
 	w.stats.ended(f, time.Since(j.received))
+	if late {
+		return o, batch.ErrNotCalled
+	}
 	return o, nil
 }
+
+// isLate reports whether a call was not made because it had less time than a call
+// has, for the time of its batch ends.
+func isLate(f *call.Failure, of, j *job) bool {
+	if f == nil || f.Attempts > 0 || !j.deadline.Equal(endOfCalls(of)) {
+		return false
+	}
+	return f.Name == call.DeadlineExceeded || f.Name == call.RateLimited || f.Name == call.CircuitOpen
+}
+
+// endOfCalls is when no call of a batch is begun any more.
+func endOfCalls(of *job) time.Time { return of.deadline.Add(-forResults) }
 
 // jobOf is one call of a batch as a job.
 func (w *Worker) jobOf(of *job, c call.BatchCall, lane batch.Lane) *job {
@@ -97,7 +116,7 @@ func (w *Worker) jobOf(of *job, c call.BatchCall, lane batch.Lane) *job {
 		delivery: of.delivery, from: of.from, received: time.Now(), inline: max(batchMemory/of.task.Batch.Count, leastInline), seat: seat{w, lane},
 		task: call.Task{ID: c.ID, Template: of.task.Template, Params: c.Params, FlowKey: c.FlowKey, Deadline: c.Deadline, Trace: c.Trace},
 	}
-	j.deadline = earliest(j.received.Add(w.opts.Budget), of.deadline.Add(-forResults), c.Deadline)
+	j.deadline = earliest(j.received.Add(w.opts.Budget), endOfCalls(of), c.Deadline)
 	return j
 }
 

@@ -2,7 +2,6 @@ package natsblob
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -19,8 +18,8 @@ func (s *Store) Get(ctx context.Context, url string) (*blob.Object, error) {
 	}
 	var info *jetstream.ObjectInfo
 	err = blob.Try(ctx, func(ctx context.Context) error {
-		info, err = s.objects.GetInfo(ctx, key)
-		return translate(err)
+		info, err = s.info(ctx, key)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("get blob %s in bucket %s: %w", key, s.bucket, err)
@@ -62,16 +61,14 @@ func (r *reader) Read(p []byte) (int, error) {
 
 func (r *reader) receive() error {
 	return blob.Try(r.ctx, func(ctx context.Context) error {
-		m, err := r.store.stream.GetMsg(ctx, r.next, jetstream.WithGetMsgSubject(r.subject))
+		m, err := r.store.chunkFrom(ctx, r.subject, r.next)
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
-			return blob.ErrNotFound // deleted or expired meanwhile
-		case err != nil:
-			return translate(err)
+		case err != nil: // blob.ErrNotFound: deleted or expired meanwhile
+			return err
 		case len(m.Data) == 0:
 			return fmt.Errorf("%w: it has an empty chunk", blob.ErrRefused)
 		}
-		r.next, r.chunk, r.left = m.Sequence+1, m.Data, r.left-int64(len(m.Data))
+		r.next, r.chunk, r.left = m.Seq+1, m.Data, r.left-int64(len(m.Data))
 		return nil
 	})
 }

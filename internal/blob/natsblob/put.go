@@ -57,11 +57,11 @@ func (s *Store) put(ctx context.Context, key, contentType string, r io.Reader) (
 // existing is the id of the chunks that a key has now.
 func (s *Store) existing(ctx context.Context, key string) (id string, err error) {
 	err = blob.Try(ctx, func(ctx context.Context) error {
-		info, err := s.objects.GetInfo(ctx, key)
+		info, err := s.info(ctx, key)
 		if err == nil {
 			id = info.NUID
 		}
-		return translate(err)
+		return err
 	})
 	if errors.Is(err, blob.ErrNotFound) {
 		err = nil
@@ -101,7 +101,7 @@ func (s *Store) sendInfo(ctx context.Context, info jetstream.ObjectInfo) error {
 	if err != nil {
 		return err
 	}
-	m := nats.NewMsg("$O." + s.bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(info.Name)))
+	m := nats.NewMsg(s.infoSubject(info.Name))
 	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	m.Data = data
 	return s.send(ctx, m, info.NUID+"-info")
@@ -114,6 +114,10 @@ func (s *Store) send(ctx context.Context, m *nats.Msg, id string) error {
 		_, err := s.js.PublishMsg(ctx, m, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
 		return translate(err)
 	})
+}
+
+func (s *Store) infoSubject(key string) string {
+	return "$O." + s.bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(key))
 }
 
 func (s *Store) chunkSubject(id string) string { return "$O." + s.bucket + ".C." + id }

@@ -173,7 +173,12 @@ func (k *Keeper) loadRecorded(ctx context.Context, key store.Key) (st *state, fo
 		return st, 0, err
 	}
 	v := Version{Key: key, Number: st.next(), At: k.o.Now(), Found: true, Content: st.current.Attributes}
-	if err := k.add(ctx, st, v); err != nil {
+	err = k.add(ctx, st, v)
+	if errors.Is(err, store.ErrInvalid) {
+		err = fmt.Errorf("template %q was changed by other means, and cannot be replaced or removed without being kept: "+
+			"change it there such that it can be, or save it (\"producer template get\") and remove it with all its versions (\"producer template rm --purge\"): %w", key, err)
+	}
+	if err != nil {
 		return nil, 0, err
 	}
 	return st, v.Number, nil
@@ -208,7 +213,7 @@ func (k *Keeper) add(ctx context.Context, st *state, v Version) error {
 		return err
 	}
 	if _, err := k.store.Put(ctx, it, store.IfAbsent()); err != nil {
-		return err
+		return fmt.Errorf("keep template %q as version %d: %w", v.Key, v.Number, err)
 	}
 	st.versions = append(st.versions, digested{v, digest(v.Content)})
 	return nil

@@ -125,7 +125,7 @@ func (s *Store) Put(ctx context.Context, it store.Item, c store.Condition) (stri
 		return "", fmt.Errorf("put template: %w: %q: %w", store.ErrInvalid, it.Key, err)
 	}
 	if err := s.put(ctx, it.Key, put, c); err != nil {
-		return "", fmt.Errorf("put template %q: %w", it.Key, s.explainPut(ctx, err))
+		return "", fmt.Errorf("put template %q: %w", it.Key, s.explainPut(ctx, put, err))
 	}
 	return revisionOf(put), nil
 }

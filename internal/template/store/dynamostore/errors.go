@@ -45,12 +45,15 @@ func (s *Store) explain(ctx context.Context, err error) error {
 
 // explainPut is explain for an item that DynamoDB may have refused for its
 // content: an empty set, a number of too many digits, its size.
-func (s *Store) explainPut(ctx context.Context, err error) error {
+func (s *Store) explainPut(ctx context.Context, put attributes, err error) error {
 	explained := s.explain(ctx, err)
-	if code(err) == codeInvalid && !errors.Is(explained, errKeys) {
-		return fmt.Errorf("%w: %w", store.ErrInvalid, err)
+	if code(err) != codeInvalid || errors.Is(explained, errKeys) {
+		return explained
 	}
-	return explained
+	if n := size(&types.AttributeValueMemberM{Value: put}); n > nearlyFull {
+		return fmt.Errorf("%w: it has some %d bytes, and an item of DynamoDB at most %d: if that is it, make the template smaller: %w", store.ErrInvalid, n, maxItem, err)
+	}
+	return fmt.Errorf("%w: %w", store.ErrInvalid, err)
 }
 
 const codeInvalid = "ValidationException"

@@ -19,6 +19,9 @@ const (
 	maxName   = 2048
 	maxMethod = 1024
 	maxItem   = 400 << 10
+	// nearlyFull is where DynamoDB may count more than maxItem and we don't: lists,
+	// maps and numbers take some bytes besides.
+	nearlyFull = maxItem - maxItem/16
 )
 
 func key(k store.Key) attributes { return attributes{"PK": text(k.Name), "SK": text(k.Method)} }
