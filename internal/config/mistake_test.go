@@ -61,6 +61,7 @@ func TestMistakes(t *testing.T) {
 		"batch too large": {"producer", input("run f", "CALLFLEET_BATCH=1001"), []string{"--batch (CALLFLEET_BATCH): want 1 to 1000, not 1001"}},
 		"batch, direct":   {"producer", input("run f --batch 2 --direct"), []string{"--batch (CALLFLEET_BATCH): not with --direct, which has no executions to share"}},
 		"batch, window":   {"producer", input("run f --batch 20 --window 10"), []string{"--batch (CALLFLEET_BATCH): want at most as many as --window, 10"}},
+		"batch, expiry":   {"producer", input("run f --batch 100 --blob-expiry 1h"), []string{"--blob-expiry (CALLFLEET_BLOB_EXPIRY): want the 1h5m0s or more that a batch of 100 calls may take, not 1h0m0s: what is done of a batch is kept there"}},
 		"batch machine":   {"worker", input("--batch-state-machine="), []string{"--batch-state-machine (CALLFLEET_BATCH_STATE_MACHINE): want a name or an ARN"}},
 		"run id":          {"producer", input("run f --run a-b"), []string{`--run: want 1 to 40 letters, digits and _, not "a-b"`}},
 		"format":          {"producer", input("run f --format xml"), []string{`--format: want auto, jsonl or csv, not "xml"`}},

@@ -212,6 +212,7 @@ func (c *Producer) check(command string, p *problems, in Input) {
 	switch command {
 	case "run":
 		c.Run.check(p)
+		c.Run.checkExpiry(p, c.BlobExpiry)
 		c.checkEmbedded(p)
 	case "call":
 		checkMethod(p, c.Call.Method)
@@ -235,8 +236,18 @@ func (c *Producer) check(command string, p *problems, in Input) {
 	}
 }
 
-// maxBatch is call.MaxBatch.
+// maxBatch is call.MaxBatch, and batchTime call.BatchTimeout.
 const maxBatch = 1000
+
+func batchTime(calls int) time.Duration { return time.Duration(900+30*calls) * time.Second }
+
+// checkExpiry keeps the journal of a batch for as long as the batch may take:
+// without it the worker that takes a batch up makes all calls again.
+func (r Run) checkExpiry(p *problems, kept time.Duration) {
+	if takes := batchTime(r.Batch); r.Batch > 1 && kept >= time.Second && kept < takes {
+		p.add("blob-expiry", "want the %s or more that a batch of %d calls may take, not %s: what is done of a batch is kept there", takes, r.Batch, kept)
+	}
+}
 
 func (r Run) check(p *problems) {
 	p.oneOf("format", r.Format, "auto", "jsonl", "csv")
