@@ -54,11 +54,8 @@ func Lower(s string) string {
 func besideLetter(runes []rune, i, direction int) bool {
 	for i += direction; 0 <= i && i < len(runes); i += direction {
 		r := runes[i]
-		switch {
-		case isCased(r):
-			return true
-		case !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) && !strings.ContainsRune("'.:··’‘․﹒．：﹕՟״︓", r):
-			return false
+		if !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) && !strings.ContainsRune("'.:··’‘․﹒．：﹕՟״︓", r) {
+			return isCased(r)
 		}
 	}
 	return false
