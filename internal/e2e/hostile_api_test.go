@@ -115,7 +115,12 @@ func hostileAPIs() map[string]hostileAPI {
 		},
 		"sends gzip of nothing, without end": {handled(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			for r.Context().Err() == nil && gzip.NewWriter(w).Close() == nil {
+			var nothing bytes.Buffer
+			_ = gzip.NewWriter(&nothing).Close()
+			for much := bytes.Repeat(nothing.Bytes(), 1000); r.Context().Err() == nil; {
+				if _, err := w.Write(much); err != nil {
+					return
+				}
 			}
 		}), tooLarge, []string{"far larger compressed"}, 0},
 		"sends gzip that is none": {handled(func(w http.ResponseWriter, _ *http.Request) {
