@@ -14,9 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue/message"
-	"callfleet/internal/queue/sqsqueue/request"
 )
 
 const (
@@ -287,7 +287,7 @@ func (b *Broker) awaitQueue(ctx context.Context, full string) (Info, error) {
 		if !errors.Is(err, queue.ErrNotFound) || pause > 5*time.Second {
 			return q, err
 		}
-		if err := request.Sleep(ctx, pause); err != nil {
+		if err := lifecycle.Sleep(ctx, pause); err != nil {
 			return Info{}, err
 		}
 	}

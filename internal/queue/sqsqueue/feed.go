@@ -11,10 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue/batch"
 	"callfleet/internal/queue/sqsqueue/message"
-	"callfleet/internal/queue/sqsqueue/request"
 )
 
 const (
@@ -183,7 +183,7 @@ func (b *Broker) makeRun(ctx context.Context, full, run string) (Info, error) {
 		var deleted *types.QueueDeletedRecently
 		switch {
 		case err == nil:
-			if err := request.Sleep(ctx, usableAfter); err != nil {
+			if err := lifecycle.Sleep(ctx, usableAfter); err != nil {
 				return Info{}, err
 			}
 			return b.awaitQueue(ctx, full)
@@ -192,7 +192,7 @@ func (b *Broker) makeRun(ctx context.Context, full, run string) (Info, error) {
 		case try == 1:
 			b.options.Logger.WarnContext(ctx, "a queue of this name was deleted less than a minute ago, waiting until SQS frees the name", "queue", full)
 		}
-		if err := request.Sleep(ctx, deletedPause); err != nil {
+		if err := lifecycle.Sleep(ctx, deletedPause); err != nil {
 			return Info{}, fmt.Errorf("queue %s was deleted less than a minute ago, SQS does not free the name yet: %w", full, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue"
 	"callfleet/internal/queue/sqsqueue/message"
 	"callfleet/internal/queue/sqsqueue/request"
@@ -211,7 +212,7 @@ func (s *settler) tell(ctx context.Context, do func(context.Context) error) erro
 			}
 			return err
 		}
-		if request.Sleep(within, pause) != nil {
+		if lifecycle.Sleep(within, pause) != nil {
 			return fmt.Errorf("%w, after: %w", context.Cause(within), err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
 
+	"callfleet/internal/lifecycle"
 	"callfleet/internal/queue/sqsqueue/batch"
 	"callfleet/internal/queue/sqsqueue/message"
 )
@@ -160,7 +161,7 @@ func (c *Client) each(ctx context.Context, action, full string, n int, send func
 			return results
 		}
 		again := c.sort(action, full, a, todo, results)
-		if try == entryTries || len(again) == 0 || Sleep(ctx, pause) != nil {
+		if try == entryTries || len(again) == 0 || lifecycle.Sleep(ctx, pause) != nil {
 			return results
 		}
 		todo = again
@@ -202,16 +203,4 @@ func (c *Client) refusal(action, full string, f types.BatchResultErrorEntry) err
 	return c.Explain(action, full, &smithy.GenericAPIError{
 		Code: aws.ToString(f.Code), Message: aws.ToString(f.Message), Fault: fault,
 	})
-}
-
-// Sleep waits for d unless ctx ends before.
-func Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
