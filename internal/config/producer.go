@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"callfleet/internal/call"
 )
 
 // Producer is the command line of cmd/producer.
@@ -236,15 +238,10 @@ func (c *Producer) check(command string, p *problems, in Input) {
 	}
 }
 
-// maxBatch is call.MaxBatch, and batchTime call.BatchTimeout.
-const maxBatch = 1000
-
-func batchTime(calls int) time.Duration { return time.Duration(900+30*calls) * time.Second }
-
 // checkExpiry keeps the journal of a batch for as long as the batch may take:
 // without it the worker that takes a batch up makes all calls again.
 func (r Run) checkExpiry(p *problems, kept time.Duration) {
-	if takes := batchTime(r.Batch); r.Batch > 1 && kept >= time.Second && kept < takes {
+	if takes := time.Duration(call.BatchTimeout(r.Batch)) * time.Second; r.Batch > 1 && kept >= time.Second && kept < takes {
 		p.add("blob-expiry", "want the %s or more that a batch of %d calls may take, not %s: what is done of a batch is kept there", takes, r.Batch, kept)
 	}
 }
@@ -253,8 +250,8 @@ func (r Run) check(p *problems) {
 	p.oneOf("format", r.Format, "auto", "jsonl", "csv")
 	p.atLeast("window", r.Window, 1)
 	switch {
-	case r.Batch < 1 || r.Batch > maxBatch:
-		p.add("batch", "want 1 to %d, not %d", maxBatch, r.Batch)
+	case r.Batch < 1 || r.Batch > call.MaxBatch:
+		p.add("batch", "want 1 to %d, not %d", call.MaxBatch, r.Batch)
 	case r.Batch > 1 && r.Direct:
 		p.add("batch", "not with --direct, which has no executions to share")
 	case r.Batch > r.Window:

@@ -15,6 +15,7 @@ import (
 
 	"callfleet/internal/awstest"
 	"callfleet/internal/evidence"
+	"callfleet/internal/lifecycle"
 )
 
 // keyed is an API that answers everything and counts the calls by their
@@ -83,16 +84,7 @@ func requests(n int, ops ...string) func(context.Context, *awstest.Proxy) error 
 
 // lasts is over after a while.
 func lasts(d time.Duration) func(context.Context, *awstest.Proxy) error {
-	return func(ctx context.Context, _ *awstest.Proxy) error {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return func(ctx context.Context, _ *awstest.Proxy) error { return lifecycle.Sleep(ctx, d) }
 }
 
 // queueWork is what a fleet asks SQS for all the time.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"callfleet/internal/call"
+	"callfleet/internal/lifecycle"
 )
 
 // atOnce are the turns of calls that share no limits.
@@ -24,14 +25,10 @@ func (atOnce) Begin(ctx context.Context, notBefore time.Time) error {
 	if d <= 0 {
 		return interrupted(ctx)
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
+	if lifecycle.Sleep(ctx, d) != nil {
 		return interrupted(ctx)
 	}
+	return nil
 }
 
 func (atOnce) End(call.Attempt) bool { return false }

@@ -1,13 +1,10 @@
 package natsblob
 
 import (
-	"bytes"
-	"io"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
-	"callfleet/internal/blob"
 	"callfleet/internal/blob/blobtest"
 )
 
@@ -34,20 +31,8 @@ func TestReplicaIsBehind(t *testing.T) {
 	t.Parallel()
 	s := open(t, connect(t), Options{})
 	behind(t, s)
-	for _, data := range [][]byte{blobtest.Data(600_000), blobtest.Data(10)} { // the second one in place of the first
-		ref, err := s.Put(t.Context(), "a", "image/png", bytes.NewReader(data))
-		if err != nil {
-			t.Fatal(err)
-		}
-		o, err := blob.Open(t.Context(), s, ref)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer o.Close()
-		if got, err := io.ReadAll(o); err != nil || !bytes.Equal(got, data) || o.ContentType != "image/png" {
-			t.Errorf("%d bytes of %q, %v, want %d", len(got), o.ContentType, err, len(data))
-		}
-	}
+	putAndGet(t, s, blobtest.Data(600_000))
+	putAndGet(t, s, blobtest.Data(10)) // in place of the first
 	status, err := s.objects.Status(t.Context())
 	if err != nil || status.Size() > 10_000 {
 		t.Errorf("%d bytes are kept, %v, want those of the second blob", status.Size(), err)

@@ -208,8 +208,13 @@ func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	s := open(t, connect(t), Options{})
 	s.js = &forgetful{JetStream: s.js}
-	data := blobtest.Data(700_000)
-	ref, err := s.Put(t.Context(), "a", "", bytes.NewReader(data))
+	putAndGet(t, s, blobtest.Data(700_000))
+}
+
+// putAndGet keeps an image under the key "a", and reads it again.
+func putAndGet(t *testing.T, s *Store, data []byte) {
+	t.Helper()
+	ref, err := s.Put(t.Context(), "a", "image/png", bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +223,7 @@ func TestLostAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer o.Close()
-	if got, err := io.ReadAll(o); err != nil || !bytes.Equal(got, data) {
-		t.Errorf("%d bytes, %v, want %d", len(got), err, len(data))
+	if got, err := io.ReadAll(o); err != nil || !bytes.Equal(got, data) || o.ContentType != "image/png" {
+		t.Errorf("%d bytes of %q, %v, want %d", len(got), o.ContentType, err, len(data))
 	}
 }
